@@ -1,0 +1,91 @@
+# Everything a person does with this repository. `make help` lists it.
+#
+# Needs only make and a Python of 3.10 or newer (PYTHON=... names another one):
+# all else goes into .venv and node_modules. `make test` needs a Chromium and
+# `make check` needs npm; both say so when they are missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+# What needs neither Jupyter nor a browser, and so runs on the oldest Ray too.
+OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
+PYTEST_OPTIONS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test test-newest test-oldest check check-python check-js \
+	check-notebooks check-package bench clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed-demo ## run the quickstart here; on a terminal, open it in JupyterLab
+	$(BIN)/python notebooks/run_demo.py
+
+lab: $(VENV)/.installed-demo ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyterlab notebooks/01_quickstart.ipynb
+
+test: test-newest test-oldest ## run all tests on the newest Ray, and the awaiting ones on the oldest
+
+test-newest: $(VENV)/.installed-all
+	.ci/install-browser $(BIN)/python
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-oldest: $(OLDEST)/.installed
+	$(if $(strip $(OLDEST_TESTS)),,$(error no awaiting tests found for the oldest Ray))
+	$(OLDEST)/bin/python -m pytest $(PYTEST_OPTIONS) $(OLDEST_TESTS)
+
+check: check-python check-js check-notebooks check-package ## lint, types, formats, and try the built package
+
+check-python: $(VENV)/.installed-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check-js: node_modules/.installed
+	node_modules/.bin/tsc
+	node_modules/.bin/biome ci
+
+check-notebooks: $(VENV)/.installed-all
+	$(BIN)/python .ci/check_notebooks.py notebooks
+
+check-package: $(VENV)/.installed-all
+	.ci/try-package $(BIN)/python
+
+bench: $(VENV)/.installed-all ## run the benchmarks
+	PYTHONPATH=tests $(BIN)/python -m benchmarks --write
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(OLDEST) node_modules build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
+
+# A stamp is older than pyproject.toml when what is to be installed may differ.
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-all: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,client,dev]'
+	@touch $@ $(VENV)/.installed-demo
+
+# Without its dependencies: the awaiting room needs Ray alone.
+$(OLDEST)/.installed: pyproject.toml .ci/oldest-ray | $(OLDEST)/bin/python
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		"ray==$$($(OLDEST)/bin/python .ci/oldest-ray)" 'pytest>=9' 'pytest-timeout>=2.3' 'uvloop>=0.21'
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(BIN)/python $(OLDEST)/bin/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "There is no '$(PYTHON)' here. Install Python 3.10 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "'$(PYTHON)' is $$($(PYTHON) -V 2>&1); this needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+
+node_modules/.installed: package.json
+	@command -v npm >/dev/null 2>&1 || { \
+		echo "npm is not installed; the checks of the widgets' JavaScript need it (Node.js 20 or newer)." >&2; exit 1; }
+	npm install --no-audit --no-fund --loglevel=error
+	@touch $@
