@@ -1,0 +1,110 @@
+"""Ray refs as first-class awaitables, in a notebook and out of it.
+
+`%load_ext ray_jupyter_async` in IPython or Jupyter; `patch()` in a script.
+Importing this package imports no IPython and no widget: those come in with
+`%load_ext`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from . import async_api
+from .awaiting import (
+    Cancellation,
+    CancelOutcome,
+    ClientDisconnectedError,
+    PatchWarning,
+    RayAwaitError,
+    RayNotInitializedError,
+    SessionEndedError,
+    UnknownRefError,
+    as_completed,
+    as_future,
+    cancel,
+    gather,
+    get,
+    is_patched,
+    map,  # noqa: A004 - the builtin's and ipyparallel's name for it
+    patch,
+    patched,
+    stream,
+    unpatch,
+    wait,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from IPython.core.interactiveshell import InteractiveShell
+    from ray import ObjectRef
+
+__version__ = version("ray-jupyter-async")
+
+__all__ = [
+    "CancelOutcome",
+    "Cancellation",
+    "ClientDisconnectedError",
+    "PatchWarning",
+    "RayAwaitError",
+    "RayNotInitializedError",
+    "SessionEndedError",
+    "UnknownRefError",
+    "as_completed",
+    "as_future",
+    "async_api",
+    "cancel",
+    "gather",
+    "get",
+    "is_patched",
+    "load_ipython_extension",
+    "map",
+    "patch",
+    "patched",
+    "progress",
+    "stream",
+    "unload_ipython_extension",
+    "unpatch",
+    "wait",
+]
+
+
+def progress(refs: Iterable[ObjectRef[Any]]) -> None:
+    """Show the progress of refs under the running cell, live, at once.
+
+    Nothing is awaited and no value fetched, so that the cell goes on; it may
+    also block in `ray.get` while the display stays live. Whether a ref failed is
+    told where that needs no transfer from another node.
+
+    Parameters
+    ----------
+    refs : iterable of ray.ObjectRef
+        Of a local session, not of Ray Client.
+
+    Raises
+    ------
+    RuntimeError
+        Outside a notebook cell, or before `%load_ext ray_jupyter_async`.
+    TypeError
+        If one of them is not a ref.
+    RayNotInitializedError
+        If no Ray session is connected.
+    """
+    from .notebook.extension import progress as show
+
+    show(refs)
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Carry out `%load_ext ray_jupyter_async`."""
+    from .notebook.extension import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Carry out `%unload_ext ray_jupyter_async`."""
+    from .notebook.extension import unload
+
+    unload(ipython)

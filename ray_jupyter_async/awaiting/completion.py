@@ -1,0 +1,204 @@
+"""`as_completed`: refs in the order in which they become ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any
+
+from .arguments import refs_of
+from .awaits import Need
+from .converter import converter_of
+
+if TYPE_CHECKING:
+    from .awaits import Part
+    from .ray_internals import Ref
+
+
+class _Inbox:
+    """Takes what completes.
+
+    Apart from `as_completed` itself, which whoever iterates may simply drop:
+    nothing that Ray or the loop holds leads to that.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.parts: dict[int, Part] = {}
+        self.arrived: deque[tuple[Ref, Any, BaseException | None]] = deque()
+        self.waiter: asyncio.Future[None] | None = None
+
+    def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
+        del self.parts[part.index]
+        assert part.ref is not None, "it is let go of after this"
+        self.arrived.append((part.ref, value, error))
+        self.wake()
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def close(self) -> None:
+        parts, self.parts = self.parts, {}
+        for part in parts.values():
+            part.drop()
+        self.arrived.clear()
+        self.wake()
+
+
+class as_completed:  # noqa: N801 - used as a function, like asyncio's
+    """Iterate over refs in the order in which they become ready.
+
+    ::
+
+        async for ref in as_completed(refs): ...
+        async for ref, value in as_completed(refs, with_results=True): ...
+
+    A loop that is left early lets go of the remaining refs; their tasks run on
+    unless `cancel_task` is set. To be used on one loop, by one iteration at a time.
+
+    Parameters
+    ----------
+    refs : iterable of ray.ObjectRef, optional
+        More can be added while iterating, see `add`.
+    timeout : float, optional
+        Seconds, from now, that all may take.
+    with_results : bool, default False
+        Whether to give `(ref, value)`. Without, no value is fetched.
+    raise_errors : bool, default True
+        Whether an error is raised when its turn comes; the iteration can go on
+        afterwards. With False the pair is `(ref, error)`. Means nothing without
+        `with_results`.
+    cancel_task : bool, default False
+        Whether the tasks of refs that were not given are cancelled when the
+        iteration is left or closed.
+
+    Raises
+    ------
+    TimeoutError
+        From the iteration, when `timeout` has passed and refs are pending
+        (`asyncio.TimeoutError` on Python 3.10).
+    TypeError
+        If one of them is not a ref.
+    RuntimeError
+        If no loop is running.
+    """
+
+    def __init__(
+        self,
+        refs: Iterable[Ref] = (),
+        *,
+        timeout: float | None = None,
+        with_results: bool = False,
+        raise_errors: bool = True,
+        cancel_task: bool = False,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._inbox = _Inbox(loop)
+        self._with_results = with_results
+        self._raise_errors = raise_errors
+        self._cancel_task = cancel_task
+        self._deadline = None if timeout is None else loop.time() + timeout
+        self._added = 0
+        self.add(refs)
+
+    def add(self, refs: Ref | Iterable[Ref]) -> None:
+        """Await more refs; also between two steps of the iteration.
+
+        Raises
+        ------
+        TypeError
+            If one of them is not a ref; then none was added.
+        """
+        given = refs_of(refs)
+        parts = converter_of(self._inbox.loop).parts(
+            given,
+            self._inbox,
+            need=Need.VALUE if self._with_results else Need.EXISTS,
+            cancel_task=self._cancel_task,
+            first_index=self._added,
+        )
+        self._added += len(parts)
+        self._inbox.parts.update((part.index, part) for part in parts)
+
+    def __len__(self) -> int:
+        """Count the refs not given yet."""
+        return len(self._inbox.parts) + len(self._inbox.arrived)
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the next step of the iteration will not have to wait."""
+        return bool(self._inbox.arrived)
+
+    def __aiter__(self) -> as_completed:
+        return self
+
+    async def __anext__(self) -> Any:
+        await self._some()
+        return self._give(*self._inbox.arrived.popleft())
+
+    async def batches(self) -> AsyncIterator[list[Any]]:
+        """Iterate over lists of all that has completed since the last one.
+
+        With `raise_errors` an error is raised instead of its batch's remainder,
+        which comes with the next batch.
+        """
+        while True:
+            try:
+                await self._some()
+            except StopAsyncIteration:
+                return
+            batch: list[Any] = []
+            while self._inbox.arrived:
+                if batch and self._raises(self._inbox.arrived[0][2]):
+                    break
+                batch.append(self._give(*self._inbox.arrived.popleft()))
+            yield batch
+
+    def close(self) -> None:
+        """Let go of the refs not given yet; the iteration is over."""
+        self._inbox.close()
+
+    async def _some(self) -> None:
+        """Wait until something has arrived.
+
+        Raises
+        ------
+        StopAsyncIteration
+            If nothing is left.
+        """
+        inbox = self._inbox
+        while not inbox.arrived:
+            if not inbox.parts:
+                raise StopAsyncIteration
+            left = None
+            if self._deadline is not None:
+                left = max(0.0, self._deadline - inbox.loop.time())
+            inbox.waiter = inbox.loop.create_future()
+            try:
+                await asyncio.wait_for(inbox.waiter, left)
+            except asyncio.TimeoutError:
+                raise asyncio.TimeoutError(
+                    f"{len(self)} refs were not ready in time; their tasks run on"
+                ) from None
+            finally:
+                inbox.waiter = None
+
+    def _raises(self, error: BaseException | None) -> bool:
+        return error is not None and self._raise_errors and self._with_results
+
+    def _give(self, ref: Ref, value: Any, error: BaseException | None) -> Any:
+        if not self._with_results:
+            if error is not None:  # not the task's: the ref itself is no good
+                raise error
+            return ref
+        if error is not None and self._raise_errors:
+            raise error
+        return ref, (value if error is None else error)
+
+    def __del__(self) -> None:
+        inbox = getattr(self, "_inbox", None)
+        if inbox is not None and inbox.parts and not inbox.loop.is_closed():
+            # The garbage collector may be on any thread.
+            inbox.loop.call_soon_threadsafe(inbox.close)

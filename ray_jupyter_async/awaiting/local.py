@@ -1,0 +1,233 @@
+"""Awaits within a local Ray session: who is ready, and reading those."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray.exceptions import GetTimeoutError
+
+from . import ray_internals
+from .awaits import Need
+from .errors import SessionEndedError, UnknownRefError
+from .observing import announce
+from .readiness import Group, Readiness
+from .reading import readers
+
+if TYPE_CHECKING:
+    from .awaits import Await
+    from .ray_internals import Ref
+
+#: Objects read in one call to the object store. More hold their buffers longer,
+#: fewer pay the call more often.
+CHUNK = 128
+#: Seconds that a shutdown of Ray may take before our threads go on regardless.
+END_SECONDS = 30.0
+
+
+class LocalSession:
+    """One connection of this process to Ray, from `ray.init` to `ray.shutdown`."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        #: The session's objects, for those who watch rather than await.
+        self.objects = ray_internals.ObjectReader(core)
+        self._readiness = Readiness(self, self.objects)
+        #: Owners (serialised addresses) known to be of this cluster.
+        self._owners: set[bytes] = set()
+
+    def is_current(self) -> bool:
+        """Whether Ray is still connected, to this session."""
+        return not self.objects.closed and ray_internals.connected_core() is self._core
+
+    def is_over(self) -> bool:
+        """Whether Ray has shut down.
+
+        Not while it is at it, in another thread: a ref that is dropped between
+        the core worker's end and its removal ends the process (Ray 2.60.0).
+        """
+        return ray_internals.core_of_process() is not self._core
+
+    def sit_out_end(self) -> None:
+        """Keep the calling thread, and the refs it holds, still until it is over.
+
+        Even a garbage collection there could drop a ref at the wrong moment.
+        """
+        until = time.monotonic() + END_SECONDS
+        while not self.is_over() and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def ended(self) -> SessionEndedError:
+        """Make the error for an await that `ray.shutdown()` cut short."""
+        return SessionEndedError(
+            "ray.shutdown() was called while this ref was being awaited, so its "
+            "value cannot arrive. Call ray.init() and submit the task again."
+        )
+
+    def begin(self, awaits: list[Await], *, ready: bool) -> None:
+        """Read what is here, watch what is not; on a reader thread.
+
+        Parameters
+        ----------
+        awaits : list of Await
+            Of this session; those that are done are passed over.
+        ready : bool
+            Whether the objects are known to exist, though perhaps elsewhere.
+        """
+        begun: list[Await] = []
+        by_need: dict[Need, dict[bytes, Group]] = {}
+        for await_ in awaits:
+            # Taken once: the loop may cancel the await, and so drop its ref,
+            # at any moment.
+            ref = await_.ref
+            if ref is None or await_.done():
+                continue
+            if await_.key is None:
+                await_.key = ref.binary()
+                begun.append(await_)
+            groups = by_need.setdefault(await_.need, {})
+            groups.setdefault(await_.key, Group(ref, [])).awaits.append(await_)
+        announce(begun)
+        for need, groups in by_need.items():
+            self._begin(need, groups, ready)
+
+    def _begin(self, need: Need, groups: dict[bytes, Group], ready: bool) -> None:
+        elsewhere: list[Group] = []
+        if need is Need.VALUE:
+            if ready:
+                found = list(groups.values())
+                groups.clear()
+            else:
+                found = self._find(groups, fetch_local=True)
+            elsewhere = self._read(found)
+            readers.load_soon()
+        elif need is Need.HERE:
+            for group in self._find(groups, fetch_local=True):
+                group.settle()
+            if ready:
+                elsewhere = list(groups.values())
+                groups.clear()
+        else:
+            exist = list(groups.values()) if ready else self._find(groups)
+            for group in exist:
+                group.settle()
+            if ready:
+                groups.clear()
+        self._readiness.watch_pulls(elsewhere)
+        self._readiness.watch(
+            [group for group in groups.values() if self._belongs(group)], need
+        )
+
+    def _find(
+        self, groups: dict[bytes, Group], *, fetch_local: bool = False
+    ) -> list[Group]:
+        """Take out the groups whose object is ready, see `ObjectReader.wait`."""
+        refs = [group.ref for group in groups.values()]
+        try:
+            found = self._look(refs, fetch_local)
+        except ValueError:
+            # One unknown owner fails the whole call. Fail those, ask again.
+            for key, group in list(groups.items()):
+                group.awaits[0].known = False
+                if not self._belongs(group):
+                    del groups[key]
+            refs = [group.ref for group in groups.values()]
+            found = self._look(refs, fetch_local)
+        return [groups.pop(ref.binary()) for ref in found]
+
+    def _look(self, refs: list[Ref], fetch_local: bool) -> list[Ref]:
+        if not refs:
+            return []
+        return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
+
+    def _read(self, groups: list[Group]) -> list[Group]:
+        """Read objects in chunks and queue them; give those that are not here."""
+        elsewhere = []
+        for start in range(0, len(groups), CHUNK):
+            chunk = groups[start : start + CHUNK]
+            try:
+                raws = self.objects.read([group.ref for group in chunk])
+            except Exception:
+                # One of them is elsewhere, or bad: each by itself.
+                elsewhere += [group for group in chunk if not self._read_one(group)]
+                continue
+            for group, raw in zip(chunk, raws, strict=True):
+                group.loaded_soon(raw)
+        return elsewhere
+
+    def _read_one(self, group: Group) -> bool:
+        try:
+            (raw,) = self.objects.read([group.ref])
+        except GetTimeoutError:
+            return False
+        except Exception as error:
+            if self.is_current():
+                group.settle(error)
+            return True
+        group.loaded_soon(raw)
+        return True
+
+    def _belongs(self, group: Group) -> bool:
+        """Whether a pending ref is this session's; fails its awaits if not.
+
+        Ray itself never answers for a ref without a living owner in the
+        cluster, so this is asked once for each pending await.
+        """
+        if group.awaits[0].known:
+            return True
+        address = self.objects.owner(group.ref)
+        if address is None or not self._is_cluster_owner(address):
+            for await_ in group.awaits:
+                Group(group.ref, [await_]).settle(_unknown(group.ref))
+            return False
+        for await_ in group.awaits:
+            await_.known = True
+        return True
+
+    def _is_cluster_owner(self, address: bytes) -> bool:
+        if address not in self._owners:
+            if not self.objects.owner_in_cluster(address):
+                return False
+            self._owners.add(address)
+        return True
+
+    def load(self, ref: Ref, raw: Any) -> Any:
+        """Deserialise one object; an error object is returned, not raised."""
+        return self.objects.load(ref, raw)
+
+    def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
+        """Give the ids of those that are ready now; on a reader thread.
+
+        Raises
+        ------
+        UnknownRefError
+            If one is not of this session.
+        """
+        for ref in refs:
+            if self.objects.owner(ref) is None:
+                raise _unknown(ref)
+        return [ref.binary() for ref in self._look(refs, fetch_local)]
+
+    def read_now(self, ref: Ref) -> Any | None:
+        """Read an object that is on this node, or give None; any thread."""
+        try:
+            if self.objects.wait([ref], 1, timeout_ms=0, fetch_local=True):
+                return self.objects.read([ref])[0]
+        except (ValueError, GetTimeoutError):
+            pass  # unknown, or just evicted: the readers find out which
+        return None
+
+    def cancel_task(
+        self, ref: Ref, *, force: bool = False, recursive: bool = True
+    ) -> None:
+        """Cancel the task behind a ref; on a reader thread."""
+        if self.is_current():
+            ray_internals.cancel_task(ref, force=force, recursive=recursive)
+
+
+def _unknown(ref: Ref) -> UnknownRefError:
+    return UnknownRefError(
+        f"{ref!r} does not belong to the connected Ray session: it is of an earlier "
+        "session or another cluster, or was not made by Ray. Submit the task again "
+        "in this session."
+    )

@@ -1,0 +1,281 @@
+"""Ray's private API, touched here and nowhere else in `awaiting/`.
+
+Public `ray.get` and `ray.wait` start a new Ray when none is connected and hold
+a process-wide lock while they deserialise, so an await cannot be built on them.
+Each function says what it stands on and the versions it was seen in (2.40.0 and
+2.60.0 unless stated).
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias, cast
+
+import ray
+from ray import ObjectRef
+from ray._private import worker as _worker_module
+from ray.exceptions import RayError, RayTaskError
+
+from .gate import ClosedError, Gate
+
+Ref: TypeAlias = "ObjectRef[Any]"
+#: What the object store gives before deserialising: data, metadata and, on
+#: newer Ray, the tensor transport.
+Raw: TypeAlias = Any
+
+#: `ObjectRef._on_ready` (seen in 2.60.0) says when an object exists without
+#: reading it. Older Ray has only `wait`.
+HAS_ON_READY = hasattr(ObjectRef, "_on_ready")
+
+
+def connected_core() -> Any | None:
+    """Give the core worker of the connected local session, or None.
+
+    A new session has a new core worker, so the object's identity is the
+    session's identity.
+    """
+    worker = _worker_module.global_worker
+    if not worker.connected:
+        return None
+    return core_of_process()
+
+
+def core_of_process() -> Any | None:
+    """Give the core worker that refs are counted by, until its very end."""
+    return getattr(_worker_module.global_worker, "core_worker", None)
+
+
+def is_client_ref(ref: object) -> bool:
+    """Whether `ref` came over Ray Client, without importing grpc to find out."""
+    module = sys.modules.get("ray.util.client.common")
+    return module is not None and isinstance(ref, module.ClientObjectRef)
+
+
+def before_disconnect(callback: Callable[[], None]) -> None:
+    """Call `callback` once, right before the session's C++ part is destroyed.
+
+    `ray.shutdown`, at exit too, ends with `global_worker.set_is_connected(False)`
+    and then destroys the core worker; the method is shadowed on that one object
+    until then. Without it (it is there in 2.40.0 and 2.60.0) nothing is called.
+    """
+    worker: Any = _worker_module.global_worker
+    original = getattr(worker, "set_is_connected", None)
+    if original is None:
+        return
+
+    def set_is_connected(is_connected: bool) -> None:
+        if not is_connected:
+            if worker.__dict__.get("set_is_connected") is set_is_connected:
+                del worker.__dict__["set_is_connected"]
+            callback()
+        original(is_connected)
+
+    worker.__dict__["set_is_connected"] = set_is_connected
+
+
+class ObjectReader:
+    """Readiness and raw bytes of one local session's objects.
+
+    Parameters
+    ----------
+    core : ray._raylet.CoreWorker
+        The session's core worker, from `connected_core`.
+
+    Notes
+    -----
+    All methods may be called on any thread and release the GIL while Ray
+    works. They raise `gate.ClosedError` once the session is ending.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._gate = Gate()
+        before_disconnect(self._gate.close)
+        self._worker = cast("Any", _worker_module.global_worker)
+        # 2.40 passes the driver's task id through; it was gone by 2.60.
+        doc = inspect.getdoc(type(core).wait) or ""
+        self._task_id: tuple[Any, ...] = (
+            (self._worker.current_task_id,) if "current_task_id" in doc else ()
+        )
+        self._context = self._worker.get_serialization_context()
+        parameters = inspect.signature(self._context.deserialize_objects).parameters
+        # From about 2.46 a third argument carries out-of-band tensors.
+        self._tensors: tuple[dict[str, Any], ...] = ({},) if len(parameters) > 2 else ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is ending or has ended."""
+        return self._gate.closed
+
+    def wait(
+        self,
+        refs: Sequence[Ref],
+        num_returns: int,
+        *,
+        timeout_ms: int,
+        fetch_local: bool,
+    ) -> list[Ref]:
+        """Give the refs that are ready; duplicates in `refs` are an error of Ray's.
+
+        Parameters
+        ----------
+        refs : sequence of ObjectRef
+            Without duplicates.
+        num_returns : int
+            Return once this many are ready; never more than these.
+        timeout_ms : int
+            Milliseconds; 0 looks and returns.
+        fetch_local : bool
+            True counts an object as ready only when it is on this node, and
+            starts pulling those that are elsewhere.
+
+        Raises
+        ------
+        ValueError
+            When Ray knows no owner of one of the refs.
+        """
+        with self._gate.open():
+            ready: list[Ref] = self._core.wait(
+                refs, num_returns, timeout_ms, *self._task_id, fetch_local
+            )[0]
+        return ready
+
+    def read(self, refs: Sequence[Ref]) -> list[Raw]:
+        """Read objects that are on this node, without deserialising them.
+
+        Raises
+        ------
+        ray.exceptions.GetTimeoutError
+            When one of them is not on this node (any more).
+        """
+        # 2.40 has the task id before the timeout.
+        with self._gate.open():
+            raw: list[Raw] = self._core.get_objects(refs, *self._task_id, 0)
+        return raw
+
+    def load(self, ref: Ref, raw: Raw) -> Any:
+        """Deserialise one object; an error object is returned, not raised.
+
+        `Worker.deserialize_objects` would do this under a lock that every
+        `ray.get` of the process takes; the lock guards driver imports that
+        Ray no longer does, and one slow `__setstate__` would hold up all.
+        """
+        if len(raw) > 2 and raw[2] is not None:
+            # The value travels outside the object store (a tensor transport).
+            values, _ = self._worker.get_objects([ref], return_exceptions=True)
+            return values[0]
+        return self._context.deserialize_objects([raw], [ref], *self._tensors)[0]
+
+    def failure(self, key: bytes, owner: bytes) -> str | None:
+        """Give Ray's name for the error that an object is, None for a value.
+
+        Reads no more than the metadata, and nothing from another node: an
+        object that is not here counts as a value.
+        """
+        from ray.core.generated import common_pb2
+
+        try:
+            # A ref of our own for the moment: the caller keeps only the id.
+            (raw,) = self.read([cast("Any", ObjectRef)(key, owner)])
+            return str(
+                cast("Any", common_pb2).ErrorType.Name(int(raw[1].split(b",")[0]))
+            )
+        except Exception:
+            return None  # b"PYTHON" and the like are no error's number
+
+    def referenced(self) -> set[bytes]:
+        """Give the ids of all objects that this process holds references to."""
+        with self._gate.open():
+            counts: dict[bytes, Any] = self._core.get_all_reference_counts()
+        return {bytes.fromhex(key.decode()) for key in counts}
+
+    def owner(self, ref: Ref) -> bytes | None:
+        """Give the serialised address of the ref's owner, or None if unknown."""
+        with self._gate.open():
+            try:
+                address: bytes = self._core.get_owner_address(ref)
+            except ValueError:
+                return None
+        return address
+
+    def owner_in_cluster(self, address: bytes) -> bool:
+        """Whether the owner's node is one that this cluster has or had.
+
+        By the node, because a driver's worker id is made from its job's number
+        and comes again in the next session. For another node than this one it
+        asks the GCS, some milliseconds: never on an event loop.
+        """
+        from ray.core.generated import common_pb2
+
+        parsed = cast("Any", common_pb2).Address.FromString(address)
+        # Renamed from raylet_id between 2.40 and 2.60.
+        owner: bytes = getattr(parsed, "node_id", b"") or getattr(
+            parsed, "raylet_id", b""
+        )
+        with self._gate.open():
+            if owner == self._core.get_current_node_id().binary():
+                return True
+            return any(node["NodeID"] == owner.hex() for node in _nodes())
+
+    def on_ready(
+        self, ref: Ref, callback: Callable[[BaseException | None], None]
+    ) -> Callable[[], None]:
+        """Call `callback` when the object exists somewhere; `HAS_ON_READY` only.
+
+        The callback may run before this returns, on the calling thread or on
+        Ray's io thread. The registration does not keep the ref alive.
+
+        Returns
+        -------
+        callable
+            Ends the wait; it runs the callback, on the calling thread.
+        """
+        with self._gate.open():
+            end: Callable[[], None] = ref._on_ready(callback)
+
+        def end_safely() -> None:
+            # After a shutdown it would end the process.
+            with suppress(ClosedError), self._gate.open():
+                end()
+
+        return end_safely
+
+
+def _nodes() -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
+    return nodes
+
+
+def error_of(value: object) -> BaseException | None:
+    """Give the error that a loaded object stands for, or None if it is a value.
+
+    As in `ray.get`: a task's exception becomes an instance of its own class as
+    well as of `RayTaskError`; every other `RayError` is raised as it is. An
+    exception that a task *returned* is a value.
+
+    Two kinds cannot be raised through an event loop. `StopIteration` becomes a
+    `RuntimeError`, as PEP 479 has it. An exception that is no `Exception`
+    (`SystemExit`, `CancelledError`...) would stop the loop or pass for a
+    cancelled await: those stay a plain `RayTaskError` with the `cause`.
+    """
+    if not isinstance(value, RayError):
+        return None
+    if not isinstance(value, RayTaskError):
+        return value
+    cause = getattr(value, "cause", None)
+    if isinstance(cause, StopIteration):
+        stopped = RuntimeError("the Ray task raised StopIteration")
+        stopped.__cause__ = value
+        return stopped
+    if cause is not None and not isinstance(cause, Exception):
+        return value
+    error = cast(Any, value).as_instanceof_cause()
+    return cast(BaseException, error)
+
+
+def cancel_task(ref: Ref, *, force: bool, recursive: bool) -> None:
+    """Cancel the task behind `ref`; to be called while Ray is connected."""
+    ray.cancel(ref, force=force, recursive=recursive)

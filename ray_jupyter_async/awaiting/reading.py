@@ -1,0 +1,238 @@
+"""The threads that talk to Ray so that no event loop has to.
+
+One reader is enough while objects load fast; it takes turns between batches, so
+that a small await is not stuck behind a large one. A reader that is held up by
+one object (a slow `__setstate__`) is left to it, and another is started for the
+rest. Readers end by themselves half a second after the last piece of work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import ray_internals
+from .observing import logger
+
+if TYPE_CHECKING:
+    from .awaits import Await, Session
+
+T = TypeVar("T")
+
+#: Seconds that a reader waits for more work before it ends.
+IDLE_SECONDS = 0.5
+#: Seconds without progress after which another reader is started.
+HELD_UP_SECONDS = 0.015
+#: Readers that may be held up at the same time before newcomers have to wait.
+MAX_READERS = 64
+#: Futures that a reader begins on before it looks at other work.
+SLICE = 512
+
+
+class Readers:
+    """The process's pool of reader threads."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from nothing: in a new process, whose threads are gone."""
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        # Read, not yet deserialised. Shared, so that whoever is free takes the
+        # next: an object that holds up its reader holds up nothing behind it.
+        self._raw: deque[tuple[Await, Any, Any]] = deque()
+        self._returned: deque[Await] = deque()
+        self._return_queued = False
+        self._threads = 0
+        self._progress = 0
+        self._seen = (0.0, -1)
+
+    @property
+    def threads(self) -> int:
+        """How many reader threads live now."""
+        return self._threads
+
+    def begin(self, awaits: list[Await]) -> None:
+        """Fetch the values of awaits of one session; any thread."""
+        self.call(self._begin, awaits, 0, False)
+
+    def ready(self, await_: Await) -> None:
+        """Say that an object exists; cheap, any thread, Ray's io thread too."""
+        self._returned.append(await_)
+        # Many of these arrive in a row; one job collects them all.
+        if not self._return_queued:
+            self._return_queued = True
+            self.call(self._collect)
+
+    def loaded_soon(self, await_: Await, ref: Any, raw: Any) -> None:
+        """Queue what was read for deserialising; on any thread."""
+        self._raw.append((await_, ref, raw))
+
+    def load_soon(self) -> None:
+        """Make sure that somebody loads what was queued; any thread."""
+        self.call(_nothing)
+
+    def call(self, function: Callable[..., None], *args: Any) -> None:
+        """Run `function(*args)` on a reader."""
+        self._jobs.put(lambda: function(*args))
+        with self._lock:
+            if self._threads == 0:
+                self._start()
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a blocking function on a reader and await its result."""
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            if not result.set_running_or_notify_cancel():
+                return
+            try:
+                value = function(*args)
+            except BaseException as error:
+                result.set_exception(raisable(error))
+            else:
+                result.set_result(value)
+
+        self.call(work)
+        return await asyncio.wrap_future(result)
+
+    def help_out(self) -> bool:
+        """Start another reader if there is work and none moves; any thread.
+
+        Called by the loops from a timer while they have work here.
+
+        Returns
+        -------
+        bool
+            Whether work is waiting, so that it is worth calling again soon.
+        """
+        if not self._raw and self._jobs.empty():
+            return False
+        now = time.monotonic()
+        since, progress = self._seen
+        if progress != self._progress:
+            self._seen = (now, self._progress)
+        elif now - since > HELD_UP_SECONDS:
+            with self._lock:
+                if self._threads < MAX_READERS:
+                    self._start()
+            self._seen = (now, self._progress)
+        return True
+
+    def _start(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._run, name="ray-await-reader", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._load_queued()
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    # A job put before the lock was taken has counted this
+                    # thread as alive.
+                    if self._jobs.empty() and not self._raw:
+                        self._threads -= 1
+                        return
+                continue
+            try:
+                job()
+            except BaseException:
+                # SystemExit too: Ray raises it in its callers at a shutdown,
+                # and the awaits concerned are failed by their loop.
+                logger.debug("a reader's job ended early", exc_info=True)
+            # A local that lives on would pin the batch until the next job.
+            del job
+            self._progress += 1
+
+    def _collect(self) -> None:
+        self._return_queued = False
+        awaits = []
+        while self._returned:
+            awaits.append(self._returned.popleft())
+        by_session: dict[Session, list[Await]] = {}
+        for await_ in awaits:
+            by_session.setdefault(await_.session, []).append(await_)
+        for batch in by_session.values():
+            self._begin(batch, 0, True)
+
+    def _begin(self, awaits: list[Await], start: int, ready: bool) -> None:
+        part = awaits[start : start + SLICE]
+        if start + SLICE < len(awaits):
+            self.call(self._begin, awaits, start + SLICE, ready)
+        session = part[0].session
+        try:
+            if session.is_current():
+                session.begin(part, ready=ready)
+        except BaseException as error:
+            if not session.is_current():
+                session.sit_out_end()
+                return
+            for await_ in part:
+                if not await_.done():
+                    await_.keeper.deliver(await_, None, raisable(error))
+                    await_.keeper.wake()
+
+    def _load_queued(self) -> None:
+        """Load what was read, waking each loop once when it is all done.
+
+        The objects that come before one that takes long are not lost to their
+        loop: it looks by itself while `help_out` tells it to.
+        """
+        keepers = []
+        while self._raw:
+            try:
+                await_, ref, raw = self._raw.popleft()
+            except IndexError:  # another reader was faster
+                break
+            if await_.done():
+                continue
+            if not await_.session.is_current():
+                await_.session.sit_out_end()  # the loop fails it then
+                continue
+            value: Any = None
+            try:
+                value = await_.session.load(ref, raw)
+                error = ray_internals.error_of(value)
+            except BaseException as failure:
+                error = raisable(failure)
+            if error is not None:
+                value = None
+            keeper = await_.keeper
+            keeper.deliver(await_, value, error)
+            if keeper not in keepers:
+                keepers.append(keeper)
+            self._progress += 1
+            del await_, ref, raw, value, error
+        for keeper in keepers:
+            keeper.wake()
+
+
+def _nothing() -> None:
+    pass
+
+
+def raisable(error: BaseException) -> BaseException:
+    """Give an error that a future can carry without stopping its loop."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"reading the object raised {error!r}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+#: The pool. One a process: readers have no state of a loop or of a session.
+readers = Readers()
+
+if hasattr(os, "register_at_fork"):
+    # The child of a fork has the queues but none of the threads.
+    os.register_at_fork(after_in_child=readers.reset)
