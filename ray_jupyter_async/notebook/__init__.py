@@ -1,0 +1,1 @@
+"""IPython, ipykernel and widgets: the only room that knows a cell."""

@@ -1,0 +1,190 @@
+"""Load and unload: what goes in comes out, exactly."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from ..awaiting import patch, unpatch
+from ..awaiting.observing import add_observer, remove_observer
+from ..awaiting.sessions import local_session_of
+from ..awaiting.watching import watch_ready
+from ..tracking.running_tasks import RunningTasks
+from ..tracking.submissions import Submissions
+from ..tracking.tracker import Tracker
+from . import magics
+from .config import RayAsync
+from .interrupted import InterruptedCells
+from .interrupts import Interrupts
+from .module_alias import add_alias, remove_alias
+from .nested_loops import NestedLoops
+from .progress_widget import CellDisplay
+from .pump import Pump
+from .running_cells import RunningCells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..awaiting.ray_internals import Ref
+    from .cells import Cell
+
+_loaded: Extension | None = None
+
+
+def load(shell: InteractiveShell) -> None:
+    """Put everything in; loaded already, do nothing.
+
+    A load that fails leaves nothing behind and raises what went wrong.
+    """
+    global _loaded
+    if _loaded is None:
+        extension = Extension(shell)
+        extension.load()
+        _loaded = extension
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take everything out; not loaded, do nothing.
+
+    Awaits under way complete. One thing stays: nest-asyncio2, if a cell made
+    it necessary, has no way back.
+    """
+    del shell  # the one that it was loaded into
+    global _loaded
+    extension, _loaded = _loaded, None
+    if extension is not None:
+        extension.unload()
+
+
+def progress(refs: Iterable[Ref]) -> None:
+    """Show the progress of refs under this cell, at once and without awaiting.
+
+    See `ray_jupyter_async.progress`.
+    """
+    if _loaded is None:
+        raise RuntimeError(
+            "progress() shows in a notebook cell: run %load_ext ray_jupyter_async first"
+        )
+    _loaded.show_progress(list(refs))
+
+
+class Extension:
+    """What is loaded into one shell.
+
+    Attributes
+    ----------
+    shell : InteractiveShell
+    config : RayAsync
+    tracker : Tracker
+    tasks : RunningTasks
+    interrupts : Interrupts
+    interrupted : InterruptedCells
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.config = RayAsync.instance(parent=shell)
+        self._submissions = Submissions()
+        self.tracker = Tracker(self._submissions.name_of)
+        self._pump = Pump(self.tracker, CellDisplay)
+        self._loops = NestedLoops()
+        self.tasks = RunningTasks(self._submissions)
+        self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
+        self.interrupts = Interrupts(shell)
+        self.interrupted = InterruptedCells(
+            shell,
+            self.config,
+            self.interrupts,
+            self.tasks,
+            self.tracker,
+            self._cells.current,
+        )
+        # Every step of `load` leaves here how it is undone.
+        self._undo = ExitStack()
+
+    def load(self) -> None:
+        """Put everything in, or nothing."""
+        with ExitStack() as undo:
+            if patch():
+                undo.callback(unpatch)
+            if add_alias():
+                undo.callback(remove_alias)
+            undo.callback(self._submissions.uninstall)
+            self._submissions.install()
+            add_observer(self.tracker.record)
+            undo.callback(remove_observer, self.tracker.record)
+            add_observer(self.tasks.record)
+            undo.callback(remove_observer, self.tasks.record)
+            undo.callback(self._loops.detach)
+            self._loops.attach()
+            if has_front_end(self.shell):
+                undo.callback(self._pump.stop)
+                self._pump.start()
+            undo.callback(self.tracker.end_watches)
+            undo.callback(magics.register(self.shell, self))
+            self._add_config(undo)
+            undo.callback(self.interrupts.detach)
+            self.interrupts.attach()
+            undo.callback(self.interrupted.detach)
+            self.interrupted.attach()
+            # Last, so that no event finds half an extension.
+            for event, function in (
+                ("pre_run_cell", self._cells.started),
+                ("post_run_cell", self._cells.ended),
+            ):
+                self.shell.events.register(event, function)
+                undo.callback(self.shell.events.unregister, event, function)
+            self._undo = undo.pop_all()
+
+    def unload(self) -> None:
+        """Take everything out, in the opposite order."""
+        self._undo.close()
+
+    def show_progress(self, refs: list[Ref]) -> None:
+        """Show refs under the cell that runs now; see `progress`."""
+        cell = self._cells.current()
+        if cell is None or not has_front_end(self.shell):
+            raise RuntimeError(
+                "progress() shows under a running notebook cell, and there is none"
+            )
+        for ref in refs:
+            # Refused before anything is recorded, and before the id of a Ray
+            # Client ref is asked for, which may wait for the network.
+            local_session_of(ref)
+        self.tracker.watch(refs, watch_ready, cell.id)
+        self._pump.show_at_once(cell.id)
+
+    def _cell_started(self, cell: Cell) -> None:
+        self._loops.attach()
+        self.interrupts.cell_started(cell.id)
+        self.interrupted.cell_started(cell)
+        self._pump.cell_started(cell)
+
+    def _cell_ended(self, cell: Cell) -> None:
+        self.interrupts.cell_ended(cell.id)
+        self.interrupted.cell_ended(cell)
+        self._pump.cell_finished(cell.id)
+
+    def _add_config(self, undo: ExitStack) -> None:
+        configurables: list[Any] = self.shell.configurables
+        configurables.append(self.config)
+        undo.callback(_remove, configurables, self.config)
+        undo.callback(RayAsync.clear_instance)
+        self.config.observe(lambda _change: self._configure())
+        self._configure()
+
+    def _configure(self) -> None:
+        off = self.config.progress == "off"
+        self._pump.delay = float("inf") if off else self.config.progress_delay
+
+
+def has_front_end(shell: InteractiveShell) -> bool:
+    """Whether a Jupyter kernel can show something beside text."""
+    return getattr(shell, "kernel", None) is not None
+
+
+def _remove(from_list: list[Any], item: object) -> None:
+    # By identity: configurables compare by their settings.
+    from_list[:] = [other for other in from_list if other is not item]

@@ -1,0 +1,185 @@
+"""What an interrupted cell says: where it stood, and which Ray tasks run on.
+
+When and where an interrupt is raised is in `interrupts`; here it has been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..tracking.recent import Recent
+from .cancel_notice import CancelNotice
+from .static_progress import format_elapsed
+from .task_words import count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..tracking.running_tasks import RunningTask, RunningTasks
+    from ..tracking.tracker import Tracker
+    from .cells import Cell
+    from .config import RayAsync
+    from .interrupts import Interrupts
+
+_SHOW = "_showtraceback"
+_LONGEST_LINE = 80
+
+
+class _Began(NamedTuple):
+    number: int | None
+    at: float
+
+
+class InterruptedCells:
+    """Shortens the traceback of interrupted cells, and ends tasks if asked to.
+
+    Parameters
+    ----------
+    shell, config
+        Of the extension.
+    interrupts
+        Tells whether the running cell has been interrupted.
+    tasks, tracker
+        Tell what runs on and what was awaited.
+    current
+        Gives the cell that runs.
+    """
+
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        config: RayAsync,
+        interrupts: Interrupts,
+        tasks: RunningTasks,
+        tracker: Tracker,
+        current: Callable[[], Cell | None],
+    ) -> None:
+        self._shell: Any = shell
+        self._config = config
+        self._interrupts = interrupts
+        self._tasks = tasks
+        self._tracker = tracker
+        self._current = current
+        self._began: Recent[Hashable, _Began] = Recent(1000)
+        self._told: Hashable = None
+        self._notices: list[CancelNotice] = []
+        #: The cell that was interrupted last.
+        self.last: Hashable = None
+
+    def attach(self) -> None:
+        """Begin to shorten.
+
+        IPython (8.18 to 9.18) and ipykernel (6.29 to 7.4) show every traceback
+        of a cell through this method, "to put the traceback on different places".
+        """
+        if callable(getattr(self._shell, _SHOW, None)):
+            setattr(self._shell, _SHOW, self._show)
+
+    def detach(self) -> None:
+        """Give the shell its own method back; buttons that are left do nothing."""
+        if self._shell.__dict__.get(_SHOW) == self._show:
+            delattr(self._shell, _SHOW)
+        for notice in self._notices:
+            notice.close()
+        self._notices = []
+
+    def cell_started(self, cell: Cell) -> None:
+        """Remember when a cell began, and its number."""
+        self._began[cell.id] = _Began(cell.number, time.monotonic())
+
+    def cell_ended(self, cell: Cell) -> None:
+        """End tasks as configured, where the cell kept the interrupt to itself."""
+        if self._interrupts.interrupted and self._told != cell.id:
+            self._told = self.last = cell.id
+            self._end_tasks(cell)
+
+    def number_of(self, cell_id: Hashable) -> int | None:
+        """Give the number that people know a cell by."""
+        began = self._began.get(cell_id)
+        return None if began is None else began.number
+
+    def _show(self, etype: type, error: Any, traceback: list[str]) -> None:
+        show = getattr(type(self._shell), _SHOW)
+        cell = self._current()
+        if (
+            cell is None
+            or not self._interrupts.interrupted
+            or not issubclass(etype, (KeyboardInterrupt, asyncio.CancelledError))
+        ):
+            show(self._shell, etype, error, traceback)
+            return
+        self._told = self.last = cell.id
+        awaited = self._what_was_awaited(cell)
+        asked, running = self._end_tasks(cell)
+        # Of code that has nothing to do with Ray, the traceback tells more.
+        if awaited or asked or running or not issubclass(etype, KeyboardInterrupt):
+            traceback = [f"{etype.__name__}: {self._where(cell, error)}"]
+            traceback += [awaited] if awaited else []
+            traceback += self._what_became(cell, asked, running)
+        show(self._shell, etype, error, traceback)
+        if running and getattr(self._shell, "kernel", None) is not None:
+            self._notices = [notice for notice in self._notices if notice.open]
+            self._notices.append(CancelNotice(cell, running, self._tasks))
+
+    def _end_tasks(self, cell: Cell) -> tuple[list[RunningTask], list[RunningTask]]:
+        """Do as configured; give what is being ended, and what runs on."""
+        running = [task for task in self._tasks.all() if task.belongs_to(cell.id)]
+        which = self._config.cancel_on_interrupt
+        asked = [
+            task
+            for task in running
+            if (which == "cell" and task.submitted_by == cell.id)
+            or (which == "awaited" and task.awaited_by == cell.id)
+        ]
+        refused = [task for task, _ in self._tasks.cancel(asked)] if asked else []
+        asked = [task for task in asked if task not in refused]
+        return asked, [task for task in running if task not in asked]
+
+    def _where(self, cell: Cell, error: BaseException) -> str:
+        began = self._began.get(cell.id)
+        told = "stopped"
+        if began is not None:
+            told += f" after {format_elapsed(time.monotonic() - began.at)}"
+        place, at = None, error.__traceback__
+        while at is not None:
+            if at.tb_frame.f_globals is self._shell.user_global_ns:
+                place = at
+            at = at.tb_next
+        if place is None:
+            return told
+        file = place.tb_frame.f_code.co_filename
+        line = linecache.getline(file, place.tb_lineno).strip()
+        if len(line) > _LONGEST_LINE:
+            line = line[: _LONGEST_LINE - 1] + "…"
+        return f"{told} at line {place.tb_lineno}: {line}"
+
+    def _what_was_awaited(self, cell: Cell) -> str:
+        progress = self._tracker.read_cell(cell.id)
+        if progress is None:
+            return ""
+        names = [
+            f"{line.pending + line.cancelled:,} × {line.name}"
+            for line in progress.lines
+            if line.pending + line.cancelled
+        ]
+        if not names:
+            return ""
+        return f"Awaited for {format_elapsed(progress.waited)}: {', '.join(names)}"
+
+    def _what_became(
+        self, cell: Cell, asked: list[RunningTask], running: list[RunningTask]
+    ) -> list[str]:
+        lines = []
+        if asked:
+            lines.append(f"Cancelling {count(asked)}")
+        if running:
+            lines.append(
+                f"Still running: {count(running)}; "
+                f"%ray_cancel --cell {cell.number} cancels them"
+            )
+        return lines

@@ -1,0 +1,351 @@
+"""The pump: one thread that carries counts from the tracker to the cells.
+
+It decides when a cell shows progress, how often it is sent, and when it becomes
+static. It knows no widget: what shows is handed to it. Nothing else in the
+notebook room runs on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from ..tracking.progress import CellProgress
+    from ..tracking.tracker import Tracker
+    from .cells import Cell
+
+logger = logging.getLogger("ray_jupyter_async")
+
+# A page that was reloaded shows the elapsed time of the last message: at most
+# so many seconds behind.
+_HEARTBEAT = 1.0
+
+_LONGEST_SLEEP = 3600.0
+
+# After the code has ended, a background task of the cell may await one ref
+# after the other; the display becomes static only after such a pause.
+_PAUSE = 0.5
+
+# What a cell's last statement waited for in another way (`ray.get` of watched
+# refs) is told a moment after the end of the code: so long a live display waits
+# for it before the cell ends.
+_LAST_WORDS = 0.25
+_LOOK_FOR_LAST_WORDS = 0.02
+
+# Finished cells of which a background task may still come to await something.
+# Not more, because a cell's context pins what its context variables hold.
+_KEEP_FINISHED = 20
+
+
+class Display(Protocol):
+    """Where one cell's progress is shown."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is live now, not static or not yet there."""
+
+    def show(self, progress: CellProgress) -> None:
+        """Show ``progress`` live."""
+
+    def finish(self, progress: CellProgress) -> None:
+        """Become static, showing ``progress``."""
+
+
+class _Known:
+    """What the pump knows of a cell."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.display: Display | None = None
+        self.at_once = False
+        self.code_finished = False
+        self.broken = False
+        # Of the cell's waiting, what lies before its display became static.
+        self.waited_before = 0.0
+        # When the elapsed time is sent although nothing has changed.
+        self.next_sending = 0.0
+
+
+class _Finish:
+    """Asks the pump to note the end of a cell's code, and to say when it has."""
+
+    def __init__(self, cell_id: Hashable) -> None:
+        self.cell_id = cell_id
+        self.noted = threading.Event()
+        self.until = time.monotonic() + _LAST_WORDS
+
+
+class _Wake:
+    """Says that there may be something to do."""
+
+
+class _Stop:
+    """Asks the pump to make everything static and to end."""
+
+
+class Pump:
+    """Shows the progress of cells that wait.
+
+    Public methods may be called on any thread.
+
+    Parameters
+    ----------
+    tracker
+        Where the counts come from; the pump takes its `Tracker.on_record`.
+    make_display
+        Makes what shows a cell's progress. Called on the pump's thread, as all
+        methods of what it returns.
+    delay
+        How many seconds a cell must have waited, in all, before it shows
+        anything.
+    rate
+        How often per second a cell is updated at most.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        make_display: Callable[[Cell], Display],
+        *,
+        delay: float = 0.5,
+        rate: float = 10.0,
+    ) -> None:
+        self.delay = delay
+        self._tracker = tracker
+        self._make_display = make_display
+        self._period = 1.0 / rate
+        self._thread: threading.Thread | None = None
+        # A SimpleQueue because its `put` is reentrant: records may come in from
+        # a garbage collection in the middle of a `put` of the same thread.
+        self._messages: queue.SimpleQueue[_Wake | _Finish | _Stop] = queue.SimpleQueue()
+        self._woken = False
+        self._known: dict[Hashable, _Known] = {}
+        # Cells to look at in the next round; the pump's thread only.
+        self._watched: set[Hashable] = set()
+        self._changed: set[Hashable] = set()
+        # Cells whose code has ended and who wait for the answer.
+        self._ending: dict[Hashable, _Finish] = {}
+
+    def start(self) -> None:
+        """Start the thread; nothing happens when it runs."""
+        if self._thread is not None:
+            return
+        self._tracker.on_record = self._wake
+        self._thread = threading.Thread(
+            target=self._run, name="ray_jupyter_async pump", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Make every display static and end the thread.
+
+        Parameters
+        ----------
+        timeout
+            How many seconds to wait for the thread at most.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._tracker.on_record = None
+        self._messages.put(_Stop())
+        thread.join(timeout)
+        if thread.is_alive():
+            logger.warning("the display thread has not ended within %s s", timeout)
+        self._known.clear()
+
+    def cell_started(self, cell: Cell) -> None:
+        """Note a cell in which progress can be shown."""
+        self._known[cell.id] = _Known(cell)
+
+    def show_at_once(self, cell_id: Hashable) -> None:
+        """Show the progress of a cell without the delay, as soon as it has any."""
+        known = self._known.get(cell_id)
+        if known is not None:
+            known.at_once = True
+            self._wake()
+
+    def cell_finished(self, cell_id: Hashable, timeout: float = 1.0) -> None:
+        """Note that a cell's code has ended.
+
+        When all it awaited has settled, its output has become static as this
+        returns: nbclient and papermill keep nothing that a cell sends after
+        its end.
+
+        Parameters
+        ----------
+        cell_id
+            The cell.
+        timeout
+            How many seconds to wait for the display at most.
+        """
+        known = self._known.get(cell_id)
+        if known is None:
+            return
+        known.code_finished = True
+        self._forget_finished()
+        # Most cells await nothing, and end here.
+        if self._thread is None or self._tracker.read_cell(cell_id) is None:
+            return
+        finish = _Finish(cell_id)
+        self._messages.put(finish)
+        finish.noted.wait(timeout)
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._messages.put(_Wake())
+
+    def _forget_finished(self) -> None:
+        finished = [i for i, known in list(self._known.items()) if known.code_finished]
+        for cell_id in finished[:-_KEEP_FINISHED]:
+            known = self._known[cell_id]
+            if known.display is None or not known.display.live:
+                progress = self._tracker.read_cell(cell_id)
+                if progress is None or progress.settled:
+                    self._known.pop(cell_id, None)
+
+    def _run(self) -> None:
+        due: float | None = None
+        last_round = 0.0
+        while True:
+            message = self._receive(due)
+            if isinstance(message, _Stop):
+                break
+            if isinstance(message, _Wake):
+                # Not now: others may come until the next round is due.
+                soon = last_round + self._period
+                due = soon if due is None else min(due, soon)
+                continue
+            if isinstance(message, _Finish):
+                self._ending[message.cell_id] = message
+            last_round = time.monotonic()
+            try:
+                due = self._round()
+            except Exception:
+                logger.exception("a round of the display thread failed")
+                due = last_round + _HEARTBEAT
+        for known in list(self._known.values()):
+            self._guarded(known, self._make_static)
+
+    def _receive(self, due: float | None) -> _Wake | _Finish | _Stop | None:
+        """Return the next message, or None when ``due`` has come."""
+        timeout = None
+        if due is not None:
+            # A delay of infinity (show nothing) is more than `get` can take.
+            timeout = min(max(0.0, due - time.monotonic()), _LONGEST_SLEEP)
+        try:
+            return self._messages.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _round(self) -> float | None:
+        """Look at every cell that may need it; return when the next round is due."""
+        self._woken = False
+        self._changed = self._tracker.take_changed()
+        self._watched |= self._changed | self._ending.keys()
+        due: float | None = None
+        for cell_id in list(self._watched):
+            known = self._known.get(cell_id)
+            ending = self._ending.get(cell_id)
+            at = None
+            if known is not None:
+                at = self._guarded(known, self._look if ending is None else self._end)
+            if ending is not None:
+                at = self._answer(ending, at)
+            if at is None:
+                self._watched.discard(cell_id)
+            else:
+                due = at if due is None else min(due, at)
+        return due
+
+    def _guarded(
+        self, known: _Known, step: Callable[[_Known], float | None]
+    ) -> float | None:
+        if known.broken:
+            return None
+        try:
+            return step(known)
+        except Exception:
+            # One cell's display must not end all others'; it says so once.
+            known.broken = True
+            logger.exception("the progress of cell %s cannot be shown", known.cell.id)
+            return None
+
+    def _end(self, known: _Known) -> float | None:
+        """Look at a cell whose code has just ended: static at once if settled."""
+        progress = self._read(known)
+        if progress is not None and progress.settled:
+            self._make_static(known)
+            return None
+        return self._look(known)
+
+    def _answer(self, ending: _Finish, at: float | None) -> float | None:
+        """Let a cell end, unless its live display may soon become static."""
+        known = self._known.get(ending.cell_id)
+        live = known is not None and known.display is not None and known.display.live
+        if live and time.monotonic() < ending.until:
+            return time.monotonic() + _LOOK_FOR_LAST_WORDS
+        del self._ending[ending.cell_id]
+        ending.noted.set()
+        return at
+
+    def _look(self, known: _Known) -> float | None:
+        """Show, update or end one cell's display; return when to look again."""
+        progress = self._read(known)
+        if progress is None:
+            return None
+        if known.display is None or not known.display.live:
+            return self._consider(known, progress)
+        if known.cell.id in self._changed or progress.taken >= known.next_sending:
+            self._show(known, progress)
+        if not progress.settled:
+            return known.next_sending
+        if not known.code_finished:
+            return None
+        ends_at = max(line.last_change for line in progress.lines) + _PAUSE
+        if progress.taken < ends_at:
+            return ends_at
+        self._make_static(known)
+        return None
+
+    def _consider(self, known: _Known, progress: CellProgress) -> float | None:
+        """Show a cell's progress if it has waited for long enough."""
+        if progress.settled and not known.at_once:
+            return None
+        missing = self.delay - (progress.waited - known.waited_before)
+        if missing > 0 and not known.at_once:
+            return progress.taken + missing
+        if not known.cell.is_current():
+            return None
+        self._show(known, progress)
+        return None if progress.settled else known.next_sending
+
+    def _show(self, known: _Known, progress: CellProgress) -> None:
+        if known.display is None:
+            known.display = self._make_display(known.cell)
+        known.display.show(progress)
+        known.next_sending = progress.taken + _HEARTBEAT
+
+    def _make_static(self, known: _Known) -> None:
+        progress = self._read(known)
+        if progress is None:
+            return
+        if known.at_once and known.display is None and known.cell.is_current():
+            self._show(known, progress)
+        known.at_once = False
+        if known.display is not None and known.display.live:
+            known.display.finish(progress)
+            known.waited_before = progress.waited
+
+    def _read(self, known: _Known) -> CellProgress | None:
+        # Again when the first record came in after the end of the code.
+        if known.code_finished:
+            self._tracker.finish_code(known.cell.id)
+        return self._tracker.read_cell(known.cell.id)

@@ -1,0 +1,90 @@
+"""Which cell runs: the hooks around a cell, and who awaits in it."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import threading
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from ..awaiting.observing import origin
+from .cells import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: Since 7.0 a thread that runs in a cell's context sends its output there.
+_PARENT_IN_CONTEXT = int(version("ipykernel").split(".")[0]) >= 7
+
+
+class RunningCells:
+    """Follows the shell's cells and marks what they await as theirs.
+
+    Parameters
+    ----------
+    shell
+        Its events call `started` and `ended`.
+    on_start, on_end
+        Called with the cell as its code begins and after it has ended.
+    """
+
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        on_start: Callable[[Cell], None],
+        on_end: Callable[[Cell], None],
+    ) -> None:
+        self._shell = shell
+        self._on_start = on_start
+        self._on_end = on_end
+        self._numbers = itertools.count(1)
+        # A stack for each thread: cells run within cells (`%run`), and, in the
+        # subshells of ipykernel 7, beside each other.
+        self._running: dict[int, list[Cell]] = {}
+
+    def started(self, _info: Any = None) -> None:
+        """Note that a cell's code is about to run (`pre_run_cell`)."""
+        cell_id = next(self._numbers)
+        # The task of an async cell, and the tasks that it starts, copy this.
+        origin.set(cell_id)
+        cell = Cell(
+            id=cell_id,
+            number=self._next_number(),
+            context=contextvars.copy_context(),
+            is_current=lambda: _PARENT_IN_CONTEXT or self._is_running(cell_id),
+        )
+        self._running.setdefault(threading.get_ident(), []).append(cell)
+        self._on_start(cell)
+
+    def ended(self, _result: Any = None) -> None:
+        """Note that a cell's code has run (`post_run_cell`)."""
+        thread = threading.get_ident()
+        cells = self._running.get(thread)
+        if not cells:
+            return  # the cell with the %load_ext began before we looked
+        cell = cells.pop()
+        if not cells:
+            del self._running[thread]
+        # A sync cell runs in the kernel's own context, which outlives it.
+        origin.set(cells[-1].id if cells else None)
+        self._on_end(cell)
+
+    def current(self) -> Cell | None:
+        """Give the cell that runs on this thread, if any."""
+        cells = self._running.get(threading.get_ident())
+        return cells[-1] if cells else None
+
+    def _next_number(self) -> int | None:
+        # The shell's own count is one further in IPython 9.16 than in 8.18 when
+        # this event comes; the inputs of all cells before this one are the same.
+        history = self._shell.history_manager
+        return None if history is None else len(history.input_hist_parsed)
+
+    def _is_running(self, cell_id: int) -> bool:
+        # A copy: another thread may start a cell.
+        return any(
+            cells and cells[-1].id == cell_id for cells in list(self._running.values())
+        )
