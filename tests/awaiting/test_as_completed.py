@@ -1,0 +1,224 @@
+"""`as_completed`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+import ray
+
+from harness.gate import Gate
+from harness.loops import run
+from harness.polling import poll
+from harness.references import local_references
+from ray_jupyter_async import as_completed
+
+
+@ray.remote(num_cpus=0)
+def fail(message):
+    raise ValueError(message)
+
+
+@pytest.fixture
+def gates(ray_session, tmp_path):
+    """Three gates, to end tasks in a chosen order."""
+    made = []
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        made.append(Gate(tmp_path / name))
+    yield made
+    for gate in made:
+        gate.open()
+
+
+def test_gives_refs_in_the_order_of_readiness(gates):
+    refs = [gate.hold(i) for i, gate in enumerate(gates)]
+
+    async def main():
+        order = []
+        gates[2].open()
+        async for ref in as_completed(refs):
+            order.append(refs.index(ref))
+            if order == [2]:
+                gates[0].open()
+            elif order == [2, 0]:
+                gates[1].open()
+        return order
+
+    assert run(main()) == [2, 0, 1]
+
+
+def test_gives_results_with_their_refs(ray_session):
+    refs = {ray.put(i): i for i in range(300)}
+
+    async def main():
+        return {
+            ref: value async for ref, value in as_completed(refs, with_results=True)
+        }
+
+    assert run(main()) == refs
+
+
+def test_of_nothing_ends_at_once(ray_session):
+    async def main():
+        return [ref async for ref in as_completed([])]
+
+    assert run(main()) == []
+
+
+def test_an_error_is_raised_in_its_turn_and_the_iteration_goes_on(gates):
+    async def main():
+        completed = as_completed(
+            [fail.remote("no"), gates[0].hold("yes")], with_results=True
+        )
+        with pytest.raises(ValueError, match="no"):
+            await anext(completed)
+        gates[0].open()
+        _, value = await anext(completed)
+        with pytest.raises(StopAsyncIteration):
+            await anext(completed)
+        return value
+
+    assert run(main()) == "yes"
+
+
+def test_errors_are_given_when_not_to_be_raised(ray_session):
+    ref = fail.remote("no")
+
+    async def main():
+        return [
+            pair
+            async for pair in as_completed([ref], with_results=True, raise_errors=False)
+        ]
+
+    ((given, error),) = run(main())
+    assert given == ref
+    assert isinstance(error, ValueError)
+
+
+def test_without_results_a_failed_task_is_given_like_any(ray_session):
+    ref = fail.remote("no")
+
+    async def main():
+        return [given async for given in as_completed([ref])]
+
+    assert run(main()) == [ref]
+
+
+def test_more_can_be_added_while_iterating(ray_session):
+    async def main():
+        completed = as_completed([ray.put(0)], with_results=True)
+        values = []
+        async for _, value in completed:
+            values.append(value)
+            if value < 5:
+                completed.add(ray.put(value + 1))
+        return values
+
+    assert run(main()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_adding_what_is_no_ref_adds_nothing(ray_session):
+    async def main():
+        completed = as_completed([])
+        with pytest.raises(TypeError, match=r"builtins\.int"):
+            completed.add([ray.put(1), 5])
+        assert len(completed) == 0
+
+    run(main())
+
+
+def test_batches_give_all_that_has_completed(gates):
+    refs = [ray.put(i) for i in range(50)]
+
+    async def main():
+        sizes, values = [], set()
+        completed = as_completed([*refs, gates[0].hold(50)], with_results=True)
+        async for batch in completed.batches():
+            sizes.append(len(batch))
+            values.update(value for _, value in batch)
+            if len(values) == 50:
+                gates[0].open()
+        return sizes, values
+
+    sizes, values = run(main())
+    assert values == set(range(51))
+    assert sizes[-1] == 1
+    assert len(sizes) < 51
+
+
+def test_batches_raise_an_error_and_lose_nothing(ray_session):
+    async def main():
+        values, errors = [], 0
+        completed = as_completed(
+            [ray.put(1), fail.remote("no"), ray.put(2)], with_results=True
+        )
+        while True:
+            try:
+                async for batch in completed.batches():
+                    values += [value for _, value in batch]
+                return sorted(values), errors
+            except ValueError:
+                errors += 1
+
+    assert run(main()) == ([1, 2], 1)
+
+
+def test_times_out_and_can_go_on(gates):
+    async def main():
+        completed = as_completed([gates[0].hold(1)], timeout=0.2)
+        with pytest.raises(asyncio.TimeoutError, match="1 refs were not ready"):
+            await anext(completed)
+        assert len(completed) == 1
+
+    run(main())
+
+
+def test_leaving_the_loop_lets_go_of_the_rest(gates):
+    async def main():
+        ready, pending = ray.put(1), gates[0].hold()
+        key = pending.binary()
+        async for _ in as_completed([ready, pending]):
+            break
+        del pending
+        gc.collect()
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(poll, lambda: local_references(key) == 0, 2.0)
+
+    run(main())
+
+
+def test_closing_it_cancels_the_tasks_when_asked_to(ray_session):
+    import time
+
+    @ray.remote(num_cpus=0)
+    def spin():
+        for _ in range(3000):
+            time.sleep(0.01)
+
+    ref = spin.remote()
+
+    async def main():
+        completed = as_completed([ref], cancel_task=True)
+        await asyncio.sleep(0.2)
+        completed.close()
+        assert [given async for given in completed] == []
+
+    run(main())
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=10)
+
+
+def test_cancelling_a_step_loses_nothing(gates):
+    async def main():
+        completed = as_completed([gates[0].hold("kept")], with_results=True)
+        step = asyncio.ensure_future(anext(completed))
+        await asyncio.sleep(0.1)
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+        gates[0].open()
+        return (await anext(completed))[1]
+
+    assert run(main()) == "kept"

@@ -1,0 +1,177 @@
+"""Cancelling an await, and what it leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+import ray
+
+from harness.loops import run
+from harness.polling import poll
+from harness.references import local_references
+from ray_jupyter_async import as_future, patched
+
+
+@ray.remote(num_cpus=0)
+def write_after(path, seconds):
+    import pathlib
+    import time
+
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
+    pathlib.Path(path).touch()
+    return "written"
+
+
+def test_leaves_the_task_running(ray_session, tmp_path):
+    ref = write_after.remote(str(tmp_path / "done"), 0.5)
+
+    async def main():
+        future = as_future(ref)
+        await asyncio.sleep(0.1)
+        assert future.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await future
+
+    run(main())
+    assert ray.get(ref) == "written"
+
+
+def test_cancels_the_task_when_asked_to(ray_session, tmp_path):
+    ref = write_after.remote(str(tmp_path / "done"), 20)
+
+    async def main():
+        future = as_future(ref, cancel_task=True)
+        await asyncio.sleep(0.1)
+        future.cancel()
+
+    run(main())
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=10)
+
+
+def test_cancelling_an_awaiting_coroutine_cancels_the_task_when_asked_to(
+    ray_session, tmp_path
+):
+    ref = write_after.remote(str(tmp_path / "done"), 20)
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(as_future(ref, cancel_task=True), 0.1)
+
+    run(main())
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=10)
+
+
+def test_a_future_that_is_done_does_not_cancel_the_task(ray_session):
+    ref = ray.put(1)
+
+    async def main():
+        future = as_future(ref, cancel_task=True)
+        await future
+        assert not future.cancel()
+        return await as_future(ref)
+
+    assert run(main()) == 1
+
+
+def test_one_of_several_awaits_is_cancelled_alone(ray_session, gate):
+    async def main():
+        ref = gate.hold("kept")
+        first, second = as_future(ref), as_future(ref)
+        await asyncio.sleep(0.1)
+        first.cancel()
+        gate.open()
+        return first.cancelled(), await second
+
+    assert run(main()) == (True, "kept")
+
+
+def test_in_the_turn_in_which_it_was_made(ray_session, gate):
+    async def main():
+        future = as_future(gate.hold())
+        future.cancel()
+        await asyncio.sleep(0.1)
+        assert future.cancelled()
+
+    run(main())
+
+
+def test_lets_go_of_the_ref_at_once(ray_session, gate):
+    async def main():
+        ref = gate.hold()
+        key = ref.binary()
+        future = as_future(ref)
+        del ref
+        # Registered with Ray or with the waiter by then.
+        await asyncio.sleep(0.3)
+        assert local_references(key) > 0
+        future.cancel()
+        assert future.ref is None
+        # A waiter thread of an older Ray lets go after its round.
+        await asyncio.to_thread(
+            poll, lambda: local_references(key) == 0, 2.0, what="the ref is dropped"
+        )
+
+    run(main())
+
+
+def test_a_resolved_future_keeps_neither_ref_nor_converter_state(ray_session):
+    async def main():
+        ref = ray.put([1])
+        key = ref.binary()
+        future = as_future(ref)
+        assert await future == [1]
+        del ref
+        await asyncio.sleep(0)
+        assert future.ref is None
+        await asyncio.to_thread(
+            poll, lambda: local_references(key) == 0, 2.0, what="the ref is dropped"
+        )
+
+    run(main())
+
+
+def test_values_are_not_kept_after_delivery(ray_session):
+    class Value:
+        pass
+
+    async def main():
+        value = await as_future(ray.put(Value()))
+        watch = weakref.ref(value)
+        del value
+        # The reader that loaded it is idle now.
+        await asyncio.sleep(0.1)
+        gc.collect()
+        return watch()
+
+    assert run(main()) is None
+
+
+def test_a_timeout_ends_the_await_in_time(ray_session, gate):
+    async def main():
+        with patched(), pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gate.hold(), 0.2)
+
+    run(main(), timeout=5)
+
+
+def test_a_cancelled_gather_cancels_its_awaits(ray_session, gate):
+    async def main():
+        refs = [gate.hold(i) for i in range(3)]
+        futures = [as_future(ref) for ref in refs]
+        everything = asyncio.gather(*futures)
+        await asyncio.sleep(0.1)
+        everything.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await everything
+        assert all(future.cancelled() for future in futures)
+        gate.open()
+        # The tasks themselves were left alone.
+        return await asyncio.gather(*map(as_future, refs))
+
+    assert run(main()) == [0, 1, 2]

@@ -1,0 +1,257 @@
+"""`gather` and `get`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+import ray
+
+from harness.loops import run
+from harness.polling import poll
+from harness.references import local_references
+from ray_jupyter_async import UnknownRefError, gather, get
+
+
+@ray.remote(num_cpus=0)
+def fail(error):
+    raise error
+
+
+@ray.remote(num_cpus=0)
+def spin(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    return seconds
+
+
+def test_gives_values_in_order(ray_session):
+    async def main():
+        return await gather(*[ray.put(i) for i in range(700)])
+
+    assert run(main()) == list(range(700))
+
+
+def test_takes_one_iterable(ray_session):
+    async def main():
+        return await gather(ray.put(i) for i in range(3))
+
+    assert run(main()) == [0, 1, 2]
+
+
+def test_of_nothing_is_done(ray_session):
+    async def main():
+        return await gather(), await gather([])
+
+    assert run(main()) == ([], [])
+
+
+def test_mixes_refs_coroutines_and_futures(ray_session, gate):
+    async def double(x):
+        await asyncio.sleep(0)
+        return 2 * x
+
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        pending = gate.hold("task")
+        everything = gather(double(1), pending, future, ray.put("put"), double(2))
+        await asyncio.sleep(0.05)
+        future.set_result("future")
+        gate.open()
+        return await everything
+
+    assert run(main()) == [2, "task", "future", "put", 4]
+
+
+def test_gives_each_mention_of_a_ref_its_own_value(ray_session):
+    ref = ray.put([])
+
+    async def main():
+        return await gather(ref, ref)
+
+    first, second = run(main())
+    assert first == second == []
+    assert first is not second
+
+
+def test_raises_the_first_error_without_waiting_for_the_rest(ray_session, gate):
+    async def main():
+        with pytest.raises(ValueError, match="no"):
+            await gather(gate.hold(), fail.remote(ValueError("no")))
+
+    run(main(), timeout=15)
+
+
+def test_returns_errors_among_the_results_when_asked_to(ray_session):
+    async def main():
+        return await gather(
+            ray.put(1), fail.remote(ValueError("no")), return_exceptions=True
+        )
+
+    one, error = run(main())
+    assert one == 1
+    assert isinstance(error, ValueError)
+    assert isinstance(error, ray.exceptions.RayTaskError)
+
+
+def test_an_error_lets_go_of_the_other_refs(ray_session, gate):
+    async def main():
+        pending = gate.hold()
+        key = pending.binary()
+        with pytest.raises(ValueError, match="no"):
+            await gather(pending, fail.remote(ValueError("no")))
+        del pending
+        await asyncio.to_thread(poll, lambda: local_references(key) == 0, 2.0)
+
+    run(main())
+
+
+def test_cancelling_it_lets_go_of_the_refs_and_leaves_the_tasks(ray_session, gate):
+    async def main():
+        ref = gate.hold("ran on")
+        everything = gather(ref, gate.hold())
+        await asyncio.sleep(0.1)
+        everything.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await everything
+        gate.open()
+        return await get(ref)
+
+    assert run(main()) == "ran on"
+
+
+def test_cancelling_it_cancels_the_tasks_when_asked_to(ray_session):
+    refs = [spin.remote(30), spin.remote(30)]
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gather(refs, cancel_task=True), 0.2)
+
+    run(main())
+    for ref in refs:
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            ray.get(ref, timeout=10)
+
+
+def test_an_error_never_cancels_tasks(ray_session):
+    other = spin.remote(0.5)
+
+    async def main():
+        with pytest.raises(ValueError, match="no"):
+            await gather(other, fail.remote(ValueError("no")), cancel_task=True)
+
+    run(main())
+    assert ray.get(other) == 0.5
+
+
+def test_cancelling_it_waits_for_coroutines_to_end(ray_session, gate):
+    cleaned = []
+
+    async def careful():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.append(True)
+
+    async def main():
+        everything = gather(careful(), gate.hold())
+        await asyncio.sleep(0.1)
+        everything.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await everything
+
+    run(main())
+    assert cleaned == [True]
+
+
+def test_refuses_what_cannot_be_awaited_and_begins_nothing(ray_session):
+    ref = ray.put(1)
+
+    async def main():
+        with pytest.raises(TypeError, match=r"builtins\.int"):
+            gather(ref, 5)
+        with pytest.raises(TypeError, match=r"builtins\.int"):
+            gather(5)
+
+    run(main())
+
+
+def test_makes_no_task_for_a_ref(ray_session, gate):
+    async def main():
+        before = len(asyncio.all_tasks())
+        everything = gather([gate.hold() for _ in range(20)])
+        await asyncio.sleep(0.05)
+        during = len(asyncio.all_tasks())
+        everything.cancel()
+        return during - before
+
+    assert run(main()) == 0
+
+
+def test_a_bad_ref_fails_it(ray_session):
+    async def main():
+        with pytest.raises(UnknownRefError):
+            await gather(ray.put(1), ray.ObjectRef.from_random())
+
+    run(main())
+
+
+def test_keeps_no_ref_once_done(ray_session):
+    async def main():
+        ref = ray.put(1)
+        key = ref.binary()
+        everything = gather([ref])
+        assert await everything == [1]
+        del ref
+        await asyncio.to_thread(poll, lambda: local_references(key) == 0, 2.0)
+        return everything
+
+    run(main())
+
+
+class TestGet:
+    """The contract of `ray.get`, awaitable."""
+
+    def test_of_a_ref_gives_its_value(self, ray_session):
+        assert run(get(ray.put(1))) == 1
+
+    def test_of_a_list_gives_a_list(self, ray_session):
+        assert run(get([ray.put(1), ray.put(2)])) == [1, 2]
+        assert run(get([])) == []
+
+    def test_times_out_as_ray_does(self, ray_session, gate):
+        ref = gate.hold("later")
+
+        async def main():
+            with pytest.raises(ray.exceptions.GetTimeoutError, match=r"0\.1 s"):
+                await get(ref, timeout=0.1)
+            with pytest.raises(TimeoutError):
+                await get([ref], timeout=0)
+            gate.open()
+            return await get(ref, timeout=30)
+
+        assert run(main()) == "later"
+
+    def test_with_no_time_gives_what_is_there(self, ray_session):
+        assert run(get([ray.put(1), ray.put(2)], timeout=0)) == [1, 2]
+
+    def test_a_tasks_own_timeout_error_is_no_timeout(self, ray_session):
+        async def main():
+            with pytest.raises(asyncio.TimeoutError) as caught:
+                await get(fail.remote(asyncio.TimeoutError("theirs")), timeout=30)
+            return caught.value
+
+        assert not isinstance(run(main()), ray.exceptions.GetTimeoutError)
+
+    def test_refuses_what_is_no_ref(self, ray_session):
+        async def main():
+            for given in (5, [5], "ref"):
+                with pytest.raises(TypeError, match=r"expected a ray\.ObjectRef"):
+                    await get(given)
+            with pytest.raises(ValueError, match="negative"):
+                await get(ray.put(1), timeout=-1)
+
+        run(main())

@@ -1,0 +1,243 @@
+"""`map` and `stream`: sources without end, with bounded work in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+import ray
+
+from harness.loops import run
+from ray_jupyter_async import map as ray_map
+from ray_jupyter_async import patched, stream
+
+
+@ray.remote(num_cpus=0)
+def square(x):
+    if x < 0:
+        raise ValueError(f"{x} is negative")
+    return x * x
+
+
+@ray.remote(num_cpus=0)
+def add(x, y):
+    return x + y
+
+
+@ray.remote(num_cpus=0)
+def nap(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@ray.remote(num_cpus=0)
+def count_to(end, fail_at=None):
+    for i in range(end):
+        if i == fail_at:
+            raise ValueError("broke off")
+        yield i
+
+
+async def listed(iterator):
+    return [item async for item in iterator]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_maps_every_input(ray_session, ordered):
+    values = run(listed(ray_map(square, range(40), max_in_flight=4, ordered=ordered)))
+    assert sorted(values) == [i * i for i in range(40)]
+    if ordered:
+        assert values == sorted(values)
+
+
+def test_unordered_gives_the_quick_ones_first(ray_session):
+    values = run(listed(ray_map(nap, [1.0, 0.0], max_in_flight=2, ordered=False)))
+    assert values == [0.0, 1.0]
+
+
+def test_takes_several_iterables_in_step(ray_session):
+    values = run(listed(ray_map(add, range(100), [10, 20], max_in_flight=4)))
+    assert values == [10, 21]
+
+
+def test_takes_async_iterables(ray_session):
+    async def numbers():
+        for i in range(3):
+            await asyncio.sleep(0)
+            yield i
+
+    values = run(listed(ray_map(add, numbers(), range(3), max_in_flight=4)))
+    assert values == [0, 2, 4]
+
+
+def test_maps_an_actor_method(ray_session):
+    @ray.remote(num_cpus=0)
+    class Adder:
+        def add_one(self, x):
+            return x + 1
+
+    adder = Adder.remote()
+    assert run(listed(ray_map(adder.add_one, range(3), max_in_flight=2))) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_never_takes_more_inputs_than_may_be_in_flight(ray_session, ordered):
+    taken, given, most = 0, 0, 0
+
+    def endless():
+        nonlocal taken
+        for i in itertools.count():
+            taken += 1
+            yield i
+
+    async def main():
+        nonlocal given, most
+        results = ray_map(square, endless(), max_in_flight=5, ordered=ordered)
+        async with contextlib.aclosing(results):
+            async for _ in results:
+                given += 1
+                most = max(most, taken - given)
+                await asyncio.sleep(0.001)
+                if given == 60:
+                    break
+
+    run(main())
+    assert most <= 5
+
+
+def test_by_default_twice_the_cpus_are_in_flight(ray_session):
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        for _ in itertools.count():
+            taken += 1
+            yield 0.3
+
+    async def main():
+        results = ray_map(nap, endless())
+        async with contextlib.aclosing(results):
+            await anext(results)
+
+    run(main())
+    assert taken == 2 * 2  # the shared session has two
+
+
+def test_a_slow_source_holds_back_no_result(ray_session):
+    async def slow():
+        yield 3
+        await asyncio.sleep(60)
+
+    async def main():
+        results = ray_map(square, slow(), max_in_flight=4)
+        async with contextlib.aclosing(results):
+            return await asyncio.wait_for(anext(results), 15)
+
+    assert run(main()) == 9
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_error_ends_the_iteration(ray_session, ordered):
+    async def main():
+        results = ray_map(square, [2, -1, 3], max_in_flight=1, ordered=ordered)
+        first = await anext(results)
+        with pytest.raises(ValueError, match="-1 is negative"):
+            await anext(results)
+        return [first, *[value async for value in results]]
+
+    assert run(main()) == [4]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_errors_are_given_when_asked_to(ray_session, ordered):
+    results = ray_map(
+        square, [2, -1, 3], max_in_flight=1, ordered=ordered, return_exceptions=True
+    )
+    four, error, nine = run(listed(results))
+    assert (four, nine) == (4, 9)
+    assert isinstance(error, ValueError)
+
+
+def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path):
+    @ray.remote(num_cpus=0)
+    def write(path):
+        for _ in range(50):
+            time.sleep(0.01)
+        Path(path).touch()
+
+    async def main(kind, cancel_task):
+        paths = [str(tmp_path / f"{kind}{i}") for i in range(2)]
+        results = ray_map(write, paths, max_in_flight=2, cancel_task=cancel_task)
+        async with contextlib.aclosing(results):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(results), 0.2)
+
+    run(main("left", False))
+    run(main("cancelled", True))
+    ray.get(nap.remote(1.5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["left0", "left1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((len, [1]), TypeError, "remote function"),
+        ((square,), TypeError, "at least one iterable"),
+        ((square, 5), TypeError, "not iterable"),
+    ],
+)
+def test_refuses_what_it_cannot_map(ray_session, arguments, error, message):
+    with pytest.raises(error, match=message):
+        ray_map(*arguments)
+    with pytest.raises(ValueError, match="max_in_flight"):
+        ray_map(square, [1], max_in_flight=0)
+
+
+class TestStream:
+    """The values of a streaming generator."""
+
+    def test_gives_the_values_in_order(self, ray_session):
+        assert run(listed(stream(count_to.remote(20)))) == list(range(20))
+
+    def test_ends_with_the_generators_error_after_its_values(self, ray_session):
+        async def main():
+            results = stream(count_to.remote(10, fail_at=3))
+            values = [await anext(results) for _ in range(3)]
+            with pytest.raises(ValueError, match="broke off"):
+                await anext(results)
+            return values
+
+        assert run(main()) == [0, 1, 2]
+
+    def test_fetches_no_further_ahead_than_asked(self, ray_session):
+        generator = count_to.remote(30)
+
+        async def main():
+            values = stream(generator, prefetch=3)
+            async with contextlib.aclosing(values):
+                first = await anext(values)
+                await asyncio.sleep(0.5)
+            # What was not asked for is still the generator's to give.
+            with patched():
+                return first, await (await anext(generator))
+
+        first, following = run(main())
+        assert first == 0
+        assert following <= 4
+
+    def test_refs_can_be_iterated_over_as_ever(self, ray_session):
+        async def main():
+            with patched():
+                return [await ref async for ref in count_to.remote(5)]
+
+        assert run(main()) == [0, 1, 2, 3, 4]
+
+    def test_refuses_what_is_no_generator(self, ray_session):
+        with pytest.raises(TypeError, match="ObjectRefGenerator"):
+            stream(ray.put(1))
+        with pytest.raises(ValueError, match="prefetch"):
+            stream(count_to.remote(1), prefetch=0)

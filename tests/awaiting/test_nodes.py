@@ -1,0 +1,65 @@
+"""Objects on another node: pulled for their values, and only for those."""
+
+from __future__ import annotations
+
+from harness.rays import run_script
+
+# Two nodes on this machine, each with an object store of its own.
+CLUSTER = """
+import asyncio, time
+import ray
+from ray.cluster_utils import Cluster
+from ray_jupyter_async import as_future, as_completed, gather, wait
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+far = cluster.add_node(num_cpus=1, resources={"far": 1})
+ray.init(address=cluster.address, log_to_driver=False)
+
+@ray.remote(resources={"far": 0.1}, num_cpus=0)
+def make(megabytes):
+    return b"x" * (megabytes * 1_000_000)
+
+def nodes_of(ref):
+    return len(ray.experimental.get_object_locations([ref])[ref]["node_ids"])
+"""
+
+END = """
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_objects_elsewhere_are_pulled_only_for_their_values():
+    done = run_script(
+        CLUSTER
+        + """
+async def main():
+    ref = make.remote(20)
+    ready, _ = await wait([ref], timeout=60, fetch_local=False)
+    completed = [given async for given in as_completed([ref])]
+    print("exists", ready == completed == [ref], "on", nodes_of(ref), "node")
+
+    # A large pull beside small objects, of here and of there.
+    large, small = make.remote(200), make.remote(0)
+    await wait([large, small], num_returns=2, timeout=60, fetch_local=False)
+    pull = as_future(large)
+    values = await gather(small, ray.put("here"))
+    print("small", values, "first", not pull.done())
+    print("large", len(await pull))
+
+    ready, _ = await wait([ref], timeout=60)
+    print("here on", nodes_of(ref), "nodes")
+    print("value", len(await as_future(ref)))
+
+asyncio.run(main())
+"""
+        + END,
+        timeout=110,
+    )
+    assert done.stdout.splitlines() == [
+        "exists True on 1 node",
+        "small [b'', 'here'] first True",
+        "large 200000000",
+        "here on 2 nodes",
+        "value 20000000",
+    ]

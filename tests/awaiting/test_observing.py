@@ -1,0 +1,81 @@
+"""The events by which other rooms learn of awaits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import ray
+
+from harness.loops import run
+from ray_jupyter_async import as_future
+from ray_jupyter_async.awaiting import observing
+from ray_jupyter_async.awaiting.observing import Outcome
+
+
+@pytest.fixture
+def events():
+    seen = []
+    observing.add_observer(seen.extend)
+    yield seen
+    observing.remove_observer(seen.extend)
+
+
+@ray.remote(num_cpus=0)
+def fail():
+    raise KeyError("k")
+
+
+def test_tells_of_an_await_and_how_it_ended(ray_session, events):
+    ref, bad = ray.put(1), fail.remote()
+
+    async def main():
+        observing.origin.set("cell 1")
+        await asyncio.gather(as_future(ref), as_future(bad), return_exceptions=True)
+
+    run(main())
+    awaited = [event for event in events if event.kind == "awaited"]
+    settled = {event.key: event for event in events if event.kind == "settled"}
+    assert {event.key for event in awaited} == {ref.binary(), bad.binary()}
+    assert {event.origin for event in events} == {"cell 1"}
+    assert settled[ref.binary()].outcome is Outcome.RESOLVED
+    assert settled[bad.binary()].outcome is Outcome.FAILED
+    assert settled[bad.binary()].error == "KeyError"
+
+
+def test_tells_of_a_cancelled_await(ray_session, events, gate):
+    async def main():
+        future = as_future(gate.hold())
+        await asyncio.sleep(0.2)
+        future.cancel()
+
+    run(main())
+    assert [event.outcome for event in events] == [None, Outcome.CANCELLED]
+
+
+def test_an_observer_that_fails_harms_no_await(ray_session, caplog):
+    def broken(_events):
+        raise ZeroDivisionError
+
+    async def main():
+        return await as_future(ray.put(1))
+
+    observing.add_observer(broken)
+    try:
+        assert run(main()) == 1
+    finally:
+        observing.remove_observer(broken)
+    assert "an observer of awaits failed" in caplog.text
+
+
+def test_the_origin_is_that_of_the_awaiting_task(ray_session, events):
+    async def awaits(name):
+        observing.origin.set(name)
+        await asyncio.sleep(0)
+        await as_future(ray.put(name))
+
+    async def main():
+        await asyncio.gather(awaits("a"), awaits("b"))
+
+    run(main())
+    assert {event.origin for event in events} == {"a", "b"}

@@ -1,0 +1,177 @@
+"""The patch of `ObjectRef`'s await protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+
+import pytest
+import ray
+
+from harness.loops import run
+from ray_jupyter_async import PatchWarning, is_patched, patch, patched, unpatch
+from ray_jupyter_async.awaiting import patch as patch_function
+from ray_jupyter_async.awaiting.future import RefFuture
+
+patch_module = sys.modules[patch_function.__module__]
+
+
+async def _future_kind(ref):
+    """The class of future that `await ref` waits on."""
+    coro = ref.__await__()
+    future = coro.send(None)
+    future.cancel()
+    coro.close()
+    return type(future)
+
+
+def _slot_dict():
+    return dict(ray.ObjectRef.__dict__)
+
+
+def test_routes_await_through_the_converter(ray_session):
+    ref = ray.put(1)
+    with patched():
+        assert run(_future_kind(ref)) is RefFuture
+
+
+def test_unpatch_restores_the_type_exactly(ray_session):
+    before = _slot_dict()
+    patch()
+    unpatch()
+    after = _slot_dict()
+    assert list(after) == list(before)
+    assert all(after[name] is before[name] for name in before)
+    assert run(_future_kind(ray.put(1))) is not RefFuture
+
+
+def test_nests():
+    with patched():
+        with patched():
+            assert is_patched()
+        assert is_patched()
+    assert not is_patched()
+
+
+def test_unpatch_without_patch_does_nothing():
+    before = _slot_dict()
+    unpatch()
+    assert _slot_dict() == before
+    assert not is_patched()
+
+
+def test_is_undone_when_the_block_raises():
+    with pytest.raises(ZeroDivisionError), patched():
+        1 / 0  # noqa: B018
+    assert not is_patched()
+
+
+def test_covers_subclasses(ray_session):
+    class Labelled(ray.ObjectRef):
+        pass
+
+    original = ray.put(7)
+    owner = ray._private.worker.global_worker.core_worker.get_owner_address(original)
+    ref = Labelled(original.binary(), owner)
+
+    async def main():
+        return await _future_kind(ref), await ref
+
+    with patched():
+        assert run(main()) == (RefFuture, 7)
+
+
+def test_awaits_survive_collection_of_garbage(ray_session):
+    # The type's method cache borrows what it finds: a function that nobody
+    # else held would be gone after this.
+    ref = ray.put(3)
+
+    async def main():
+        return await ref
+
+    for _ in range(20):
+        with patched():
+            gc.collect()
+            assert run(main()) == 3
+        gc.collect()
+        assert run(main()) == 3
+
+
+def test_as_future_by_name_stays_rays_own(ray_session):
+    ref = ray.put(5)
+
+    async def main():
+        future = ref.as_future()
+        return type(future), await future
+
+    with patched():
+        kind, value = run(main())
+    assert kind is not RefFuture
+    assert value == 5
+
+
+def test_warns_and_keeps_rays_await_when_the_type_is_out_of_reach(monkeypatch):
+    def unreachable():
+        raise TypeError("no dict")
+
+    monkeypatch.setattr(patch_module, "_namespace", unreachable)
+    with pytest.warns(PatchWarning, match="no dict.*as_future"):
+        assert patch() is False
+    assert not is_patched()
+
+
+def test_warns_and_restores_when_await_does_not_ask_as_future(monkeypatch, ray_session):
+    before = _slot_dict()
+    monkeypatch.setattr(patch_module, "_NAME", "future")
+    with pytest.warns(PatchWarning, match="could not be patched"):
+        assert patch() is False
+    assert _slot_dict() == before
+    assert not is_patched()
+    unpatch()
+    assert _slot_dict() == before
+
+
+def test_leaves_a_later_patch_of_somebody_else_alone(ray_session):
+    patch()
+    namespace = patch_module._namespace()
+    ours = namespace["as_future"]
+
+    def theirs(self, _internal=False):
+        return ours(self, _internal)
+
+    patch_module._write(namespace, theirs)
+    try:
+        unpatch()
+        assert ray.ObjectRef.__dict__["as_future"] is theirs
+    finally:
+        patch_module._write(namespace, patch_module._original)
+
+
+def test_may_be_patched_from_several_threads():
+    barrier = threading.Barrier(8)
+
+    def patch_and_back():
+        barrier.wait()
+        for _ in range(50):
+            with patched():
+                pass
+
+    threads = [threading.Thread(target=patch_and_back) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not is_patched()
+
+
+def test_an_await_under_way_ends_after_unpatch(ray_session, gate):
+    async def main():
+        with patched():
+            task = asyncio.ensure_future(gate.hold(4))
+            await asyncio.sleep(0)
+        gate.open()
+        return await task
+
+    assert run(main()) == 4

@@ -1,0 +1,74 @@
+"""Readiness of refs that nobody awaits."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import ray
+
+from harness.polling import poll
+from harness.references import local_references
+from ray_jupyter_async.awaiting import ray_internals
+from ray_jupyter_async.awaiting.watching import watch_ready
+
+
+@ray.remote(num_cpus=0)
+def fail():
+    raise ValueError("no")
+
+
+def refuse(key):
+    raise AssertionError(f"{key!r} was released")
+
+
+def test_tells_of_each_ref_once(ray_session, gate):
+    ready = []
+    refs = [ray.put(1), gate.hold(2), gate.hold(3)]
+    watch_ready([*refs, refs[0]], lambda key, error: ready.append((key, error)), refuse)
+    poll(lambda: ready == [(refs[0].binary(), None)])
+    gate.open()
+    poll(lambda: len(ready) == 3)
+    assert sorted(ready) == sorted((ref.binary(), None) for ref in refs)
+
+
+def test_tells_that_a_task_failed_without_loading_its_error(ray_session):
+    ready = []
+    ref = fail.remote()
+    watch_ready([ref], lambda key, error: ready.append(error), refuse)
+    poll(lambda: ready == ["TASK_EXECUTION_EXCEPTION"])
+
+
+def test_an_ended_watch_tells_nothing(ray_session, gate):
+    ready = []
+    ref = gate.hold(1)
+    stop = watch_ready([ref], lambda key, error: ready.append(key), refuse)
+    stop()
+    gate.open()
+    ray.get(ref)
+    # What it would have told comes by way of the same threads as this does.
+    watch_ready([ref], lambda key, error: ready.append("later"), refuse)
+    poll(lambda: ready)
+    assert ready == ["later"]
+
+
+@pytest.mark.skipif(
+    not ray_internals.HAS_ON_READY, reason="oldest Ray: a watch holds the refs"
+)
+def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
+    released = threading.Event()
+    ref = gate.hold()
+    key = ref.binary()
+    watch_ready([ref], lambda *_: None, lambda _key: released.set())
+    del ref
+    poll(lambda: local_references(key) == 0)
+    assert released.wait(10)
+
+
+def test_refuses_what_is_no_ref(ray_session):
+    with pytest.raises(TypeError, match=r"builtins\.int"):
+        watch_ready([1], lambda *_: None, refuse)
+
+
+def test_no_refs_are_no_work(ray_session):
+    watch_ready([], lambda *_: None, refuse)()

@@ -1,0 +1,125 @@
+"""Ray's 2019 `async_api`, in scripts; in cells see test_extension.py."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import ray
+
+from harness.loops import run
+from harness.rays import RAY_INIT, run_script
+from ray_jupyter_async import async_api
+
+DOCUMENTED = """
+import asyncio
+import time
+import ray
+from ray_jupyter_async import async_api
+
+@ray.remote
+def f():
+    time.sleep(1)
+    return {'key1': ['value']}
+
+ray.init()
+future = async_api.as_future(f.remote())
+asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}
+
+loop = asyncio.get_event_loop()
+tasks = [async_api.as_future(f.remote()) for i in range(4)]
+results = loop.run_until_complete(asyncio.gather(*tasks))
+"""
+
+
+def test_the_documented_code_runs_in_a_script():
+    # Only `ray.init()` is not verbatim: a test joins no foreign Ray.
+    code = DOCUMENTED.replace("ray.init()", RAY_INIT)
+    done = run_script(code + "print(future.result(), results)")
+    value = {"key1": ["value"]}
+    assert done.stdout == f"{value} {[value] * 4}\n"
+
+
+def test_gives_a_done_future_for_a_ready_object(ray_session):
+    async def main():
+        future = async_api.as_future(ray.put([1]))
+        assert future.done()
+        return await future
+
+    assert run(main()) == [1]
+
+
+def test_gives_a_pending_future_for_a_pending_task(ray_session, gate):
+    async def main():
+        future = async_api.as_future(gate.hold(2))
+        assert not future.done()
+        gate.open()
+        return await future
+
+    assert run(main()) == 2
+
+
+def test_raises_a_tasks_error(ray_session):
+    @ray.remote(num_cpus=0)
+    def fail():
+        raise ValueError("no")
+
+    async def main():
+        with pytest.raises(ValueError, match="no"):
+            await async_api.as_future(fail.remote())
+
+    run(main())
+
+
+def test_refuses_what_is_no_object_id(ray_session):
+    async def main():
+        with pytest.raises(TypeError, match=r"builtins\.int"):
+            async_api.as_future(1)
+
+    run(main())
+
+
+def test_several_futures_of_one_id(ray_session, gate):
+    async def main():
+        ref = gate.hold(3)
+        futures = [async_api.as_future(ref) for _ in range(3)]
+        futures[0].cancel()
+        gate.open()
+        return await asyncio.gather(*futures[1:])
+
+    assert run(main()) == [3, 3]
+
+
+def test_shutdown_cancels_what_waits_and_may_be_called_twice(ray_session, gate):
+    async def main():
+        ref = gate.hold(4)
+        waiting, done = async_api.as_future(ref), async_api.as_future(ray.put(1))
+        async_api.shutdown()
+        async_api.shutdown()
+        assert waiting.cancelled()
+        assert await done == 1
+        gate.open()
+        return await async_api.as_future(ref)
+
+    assert run(main()) == 4
+
+
+def test_init_needs_ray():
+    done = run_script(
+        """
+        from ray_jupyter_async import async_api
+        try:
+            async_api.init()
+        except RuntimeError as error:
+            print(error)
+        """
+    )
+    assert "call ray.init() first" in done.stdout
+
+
+def test_init_works_in_a_running_loop(ray_session):
+    async def main():
+        async_api.init()
+        return await async_api.as_future(ray.put(1))
+
+    assert run(main()) == 1

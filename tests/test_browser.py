@@ -1,0 +1,225 @@
+"""What a person sees: notebooks in JupyterLab, in a real Chromium.
+
+The pages' own state is what is read: the widget's DOM while cells run, what
+stands there afterwards, and what the page wrote to its console or asked of
+other hosts. Screenshots are for people, in the folder of `harness.browser`.
+"""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+
+from harness import rays
+
+WIDGET = ".rja-progress"
+BAR = f'{WIDGET} [role="progressbar"]'
+
+# One progress line in each state that lasts, until told to go on.
+LOOKS = [
+    f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};",
+    """
+import asyncio, os, time
+
+@ray.remote(num_cpus=0)
+def hold(path, value=None):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+@ray.remote(num_cpus=0)
+class Scorer:
+    def score(self, path):
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+async def none_raised(refs):
+    await asyncio.gather(*refs, return_exceptions=True);
+
+scorer = Scorer.remote()
+one, rest = os.path.abspath("one"), os.path.abspath("rest")
+""",
+    """
+fetch = hold.options(name="fetch")
+refs = [fetch.remote(one) for _ in range(3)] + [fetch.remote(rest) for _ in range(2)]
+parse = hold.options(name="parse_page")
+refs += [parse.remote(one, ValueError("no title")), parse.remote(rest)]
+refs += [scorer.score.remote(one) for _ in range(2)]
+long = hold.options(name="a_function_whose_name_tells_all_that_it_does")
+refs += [long.remote(rest)]
+dropped = asyncio.ensure_future(hold.options(name="dropped").remote(rest))
+asyncio.get_running_loop().call_later(1, dropped.cancel)
+await none_raised([*refs, dropped])
+""",
+]
+
+
+def bars(notebook, cell):
+    """Give the progress bars of a cell: (done, total, pending) by name."""
+    found = notebook.evaluate(
+        """([cell, selector]) => {
+          const area = document.querySelectorAll('.jp-Notebook .jp-Cell')[cell];
+          return [...area.querySelectorAll(selector)].map((bar) => [
+            bar.getAttribute('aria-label'),
+            Number(bar.getAttribute('aria-valuenow')),
+            Number(bar.getAttribute('aria-valuemax')),
+            Number(bar.closest('.rja-row').dataset.pending),
+          ]);
+        }""",
+        [cell, BAR],
+    )
+    return {name: tuple(counts) for name, *counts in found}
+
+
+def index_of(path, cell_id):
+    cells = nbformat.read(path, as_version=4).cells
+    return next(i for i, cell in enumerate(cells) if cell.id == cell_id)
+
+
+def change_theme(notebook, name):
+    notebook.evaluate(
+        "theme => window.jupyterapp.commands.execute("
+        "'apputils:change-theme', { theme })",
+        name,
+    )
+    notebook.poll(lambda: notebook.is_dark() == (name == "JupyterLab Dark"))
+
+
+def wait_for_bars(notebook, cell):
+    """Wait for a cell's progress; an error in any cell fails at once."""
+
+    def look():
+        failed = notebook.page.locator('[data-mime-type*="error"], .jp-mod-error')
+        assert failed.count() == 0, failed.first.inner_text()
+        return bars(notebook, cell)
+
+    notebook.poll(look, 90, what=f"progress in cell {cell}")
+    notebook.cell(cell).scroll_into_view_if_needed()
+
+
+def watch_counts(notebook, cell, until):
+    """Read a cell's bars until `until` of them, and give all different readings."""
+    seen = [{}]
+
+    def look():
+        now = bars(notebook, cell)
+        if now != seen[-1]:
+            seen.append(now)
+        return until(now)
+
+    notebook.poll(look, 90, what=f"the counts of cell {cell}")
+    return seen[1:]
+
+
+@pytest.mark.timeout(300)
+def test_the_quickstart_shows_live_counts_and_ends_static(lab):
+    path = lab.copy("01_quickstart.ipynb")
+    gather, progress = index_of(path, "gather"), index_of(path, "progress")
+    notebook = lab.open(path.name)
+    notebook.start_all()
+
+    wait_for_bars(notebook, gather)
+    seen = watch_counts(
+        notebook, gather, lambda now: now.get("Scorer.score", (0,))[0] >= 1
+    )
+    notebook.screenshot("quickstart-running-light")
+    running = notebook.cell(gather)
+    notebook.screenshot("quickstart-running-light-cell", of=running)
+    assert set(seen[-1]) == {"load", "clean", "Scorer.score"}
+    for name in ("load", "clean", "Scorer.score"):
+        done = [now[name][0] for now in seen if name in now]
+        assert done == sorted(done), "counts only grow"
+        assert all(now[name][0] + now[name][2] == 8 for now in seen if name in now)
+    assert len({now["load"][0] for now in seen}) > 1, seen
+
+    # The cell in which `ray.get` blocks the kernel's main thread.
+    wait_for_bars(notebook, progress)
+    blocked = watch_counts(
+        notebook, progress, lambda now: not now or now["clean"][0] >= 5
+    )
+    assert len({now["clean"][0] for now in blocked if now}) > 1, blocked
+
+    notebook.wait_all()
+    notebook.poll(lambda: notebook.page.locator(WIDGET).count() == 0)
+    output = notebook.outputs(gather).locator(".rja-static")
+    assert output.inner_text().count("8/8") == 3
+    assert notebook.outputs(progress).locator(".rja-static").count() == 1
+    notebook.cell(gather).scroll_into_view_if_needed()
+    notebook.screenshot("quickstart-final")
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
+
+
+@pytest.mark.timeout(300)
+def test_the_widget_in_all_states_themes_and_widths(lab):
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in LOOKS]
+    path = lab.root / "looks.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    notebook = lab.open(path.name)
+    notebook.start_all()
+    cell = notebook.cell(2)
+    wait_for_bars(notebook, 2)
+    (lab.root / "one").touch()
+    rows = {
+        "fetch": (3, 5, 2),
+        "parse_page": (1, 2, 1),
+        "Scorer.score": (2, 2, 0),
+        "a_function_whose_name_tells_all_that_it_does": (0, 1, 1),
+        "dropped": (1, 1, 0),
+    }
+    notebook.poll(lambda: bars(notebook, 2) == rows, 60, what=f"{rows}")
+
+    words = cell.locator(WIDGET).inner_text()
+    assert "1 failed (ValueError)" in words
+    assert "1 cancelled" in words
+    assert "2 pending" in words
+    clock = cell.locator('.rja-row[data-name="fetch"] .rja-time')
+    before = clock.inner_text()
+    notebook.poll(lambda: clock.inner_text() != before, what="the time to move on")
+    assert running_width(notebook) <= 1280
+    notebook.screenshot("looks-light", of=cell)
+    change_theme(notebook, "JupyterLab Dark")
+    notebook.screenshot("looks-dark", of=cell)
+    notebook.screenshot("looks-dark-page")
+    notebook.resize(480)
+    # The file browser would take half of it.
+    notebook.command("application:toggle-left-area")
+    cell.locator(WIDGET).scroll_into_view_if_needed()
+    notebook.poll(lambda: running_width(notebook) <= 480)
+    notebook.screenshot("looks-narrow-dark", of=cell.locator(WIDGET))
+    change_theme(notebook, "JupyterLab Light")
+    notebook.screenshot("looks-narrow-light", of=cell.locator(WIDGET))
+    notebook.screenshot("looks-narrow-page")
+
+    (lab.root / "rest").touch()
+    notebook.wait_all()
+    static = notebook.outputs(2).locator(".rja-static")
+    static.wait_for()
+    assert notebook.page.locator(WIDGET).count() == 0
+    notebook.screenshot("looks-static-narrow", of=notebook.outputs(2))
+    assert static.evaluate("e => e.scrollWidth <= e.clientWidth")
+    notebook.resize(1280)
+    notebook.screenshot("looks-static-light", of=notebook.cell(2))
+    change_theme(notebook, "JupyterLab Dark")
+    notebook.screenshot("looks-static-dark", of=notebook.cell(2))
+
+    notebook.save()
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    (output,) = saved["cells"][2]["outputs"]
+    assert set(output["data"]) == {"text/plain", "text/html"}
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
+
+
+def running_width(notebook):
+    """Give the right edge of the widest part of the widget, in CSS pixels."""
+    return notebook.evaluate(
+        "selector => Math.max(...[...document.querySelector(selector)"
+        ".querySelectorAll('*')].map((e) => e.getBoundingClientRect().right))",
+        WIDGET,
+    )

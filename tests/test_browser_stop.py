@@ -1,0 +1,68 @@
+"""JupyterLab's Stop button, pressed by a person's means, and what the cell says."""
+
+from __future__ import annotations
+
+import time
+
+import nbformat
+import pytest
+
+from harness import rays
+
+STOP = '[data-command="notebook:interrupt-kernel"]:visible'
+
+CELLS = [
+    f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};",
+    """
+import asyncio, time
+
+@ray.remote(num_cpus=0)
+def train(step):
+    for _ in range(6000):
+        time.sleep(0.01)
+""",
+    "await asyncio.gather(*[train.remote(step) for step in range(4)])",
+]
+
+
+@pytest.mark.timeout(300)
+def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in CELLS]
+    path = lab.root / "stop.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    notebook = lab.open(path.name)
+    notebook.start_all()
+    cell, output = notebook.cell(2), notebook.outputs(2)
+    notebook.poll(
+        lambda: "0/4" in output.inner_text(), 90, what="the tasks to be awaited"
+    )
+    prompt = cell.locator(".jp-InputPrompt")
+    assert "[*]" in prompt.inner_text()
+
+    began = time.monotonic()
+    notebook.page.locator(STOP).first.click()
+    notebook.poll(lambda: "[*]" not in prompt.inner_text(), 5)
+    took = time.monotonic() - began
+    print(f"from the click to the prompt: {took:.2f} s")
+    # The click, the server and the page are in it.
+    assert took < 2
+
+    button = cell.get_by_role("button", name="Cancel them")
+    button.wait_for()
+    words = output.inner_text()
+    assert "CancelledError" in words
+    assert "4 × train" in words
+    assert "still running" in words
+    notebook.screenshot("stopped", of=cell)
+
+    button.click()
+    notebook.poll(
+        lambda: "No Ray task of this cell runs any more" in output.inner_text(),
+        20,
+        what="the tasks to have ended",
+    )
+    notebook.poll(lambda: button.count() == 0)
+    notebook.screenshot("stopped-and-cancelled", of=cell)
+    assert lab.console_errors == []
+    assert lab.outside_requests == []

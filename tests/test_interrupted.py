@@ -1,0 +1,257 @@
+"""What an interrupted cell says, which tasks it ends, and `%ray_cancel`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness import rays
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+
+SETUP = f"""
+%load_ext ray_jupyter_async
+import asyncio, os, time
+{rays.RAY_INIT};
+
+@ray.remote(num_cpus=0)
+def work():
+    while True:
+        time.sleep(0.01)
+
+@ray.remote(num_cpus=0)
+def deaf():
+    # What C code does that looks for no signals: the exception stays for later.
+    while not os.path.exists({{gate}}):
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            pass
+
+@ray.remote(num_cpus=0)
+class Actor:
+    def method(self):
+        while not os.path.exists({{gate}}):
+            time.sleep(0.01)
+
+@ray.remote(num_cpus=0, max_concurrency=1000)
+class Holder:
+    async def hold(self):
+        await asyncio.sleep(3600)
+
+holder = Holder.remote()
+await holder.__ray_ready__.remote()
+
+def running():
+    from ray_jupyter_async.notebook import extension
+    return sorted(task.name for task in extension._loaded.tasks.all())
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(kernel):
+    kernel.ok(SETUP.replace("{gate}", repr(str(kernel.folder / "gate"))))
+    yield kernel
+    (kernel.folder / "gate").touch()
+
+
+@pytest.fixture
+def ready(prepared):
+    """The module's kernel; afterwards no task runs and the settings are as before."""
+    yield prepared
+    prepared.ok("%config RayAsync.cancel_on_interrupt = 'never'")
+    prepared.ok("%ray_cancel --all")
+    wait_until_running(prepared, [])
+
+
+def running(kernel):
+    return eval(kernel.ok("running()").value)
+
+
+def wait_until_running(kernel, names):
+    kernel.ok(
+        f"until = time.monotonic() + 10\n"
+        f"while running() != {names} and time.monotonic() < until:\n"
+        "    await asyncio.sleep(0.02)"
+    )
+    assert running(kernel) == names
+
+
+def interrupted(kernel, code):
+    begin = "asyncio.get_running_loop().call_later(0.1, print, 'begun')\n"
+    result = kernel.submit(begin + code)
+    kernel.poll(lambda: "begun" in result.stdout, of=result)
+    kernel.interrupt()
+    return kernel.wait(result, 20)
+
+
+def notice(result):
+    assert len(result.displays) == 1, str(result)
+    return result.displays[0]
+
+
+def test_the_message_tells_where_what_and_how_many_run_on(ready):
+    result = interrupted(ready, "await asyncio.gather(*[holder.hold.remote()] * 3)")
+    number = result.reply["execution_count"]
+    lines = result.traceback.splitlines()
+    assert lines[0].startswith("CancelledError: stopped after 0.")
+    assert lines[0].endswith(
+        "at line 2: await asyncio.gather(*[holder.hold.remote()] * 3)"
+    )
+    assert lines[1].startswith("Awaited for 0.")
+    assert lines[1].endswith(": 1 × Holder.hold")
+    assert lines[2] == (
+        "Still running: 1 Ray task (1 × Holder.hold); "
+        f"%ray_cancel --cell {number} cancels them"
+    )
+    assert len(lines) == 3
+
+
+def test_a_cell_without_ray_that_awaits_tells_where(ready):
+    result = interrupted(ready, "await asyncio.sleep(60)")
+    assert len(result.traceback.splitlines()) == 1
+    assert result.traceback.endswith("at line 2: await asyncio.sleep(60)")
+    assert result.displays == []
+
+
+def test_a_busy_loop_without_ray_keeps_its_traceback(ready):
+    result = ready.submit("print('begun')\nwhile True: pass")
+    ready.poll(lambda: "begun" in result.stdout, of=result)
+    ready.interrupt()
+    ready.wait(result)
+    assert "Traceback" in result.traceback
+
+
+def test_a_cancelled_error_without_an_interrupt_keeps_its_traceback(ready):
+    result = ready.run("await asyncio.sleep(0)\nraise asyncio.CancelledError('mine')")
+    assert "Traceback" in result.traceback
+
+
+def test_by_default_no_task_is_ended(ready):
+    interrupted(ready, "await work.remote()")
+    assert running(ready) == ["work"]
+
+
+def test_cell_ends_what_this_cell_submitted_and_nothing_older(ready):
+    ready.ok("%config RayAsync.cancel_on_interrupt = 'cell'")
+    ready.ok("earlier = holder.hold.remote(); at_work = work.remote()")
+    result = interrupted(ready, "await asyncio.gather(work.remote(), earlier)")
+    assert "Cancelling 1 Ray task (1 × work)" in result.traceback
+    wait_until_running(ready, ["Holder.hold", "work"])
+
+
+def test_awaited_ends_what_this_cell_awaits_and_nothing_else(ready):
+    ready.ok("%config RayAsync.cancel_on_interrupt = 'awaited'")
+    ready.ok("earlier = holder.hold.remote()")
+    result = interrupted(ready, "at_work = work.remote()\nawait earlier")
+    assert "Cancelling 1 Ray task (1 × Holder.hold)" in result.traceback
+    wait_until_running(ready, ["work"])
+
+
+def test_a_cell_that_catches_the_interrupt_still_ends_its_tasks(ready):
+    ready.ok("%config RayAsync.cancel_on_interrupt = 'cell'")
+    code = "try: await work.remote()\nexcept asyncio.CancelledError: print('caught')"
+    result = interrupted(ready, code)
+    assert result.status == "ok"
+    wait_until_running(ready, [])
+
+
+def test_the_magic_ends_the_tasks_of_the_last_interrupted_cell(ready):
+    ready.ok("earlier = holder.hold.remote()")
+    interrupted(ready, "await work.remote()")
+    told = ready.ok("%ray_cancel").stdout.splitlines()
+    assert told == [
+        "Cancelling 1 Ray task (1 × work) …",
+        "Ended: 1 Ray task (1 × work)",
+    ]
+    assert running(ready) == ["Holder.hold"]
+
+
+def test_the_magic_ends_tasks_whose_refs_are_gone(ready):
+    ready.ok("work.remote();")
+    ready.ok("Out.clear(); _ = __ = ___ = None; import gc; gc.collect();")
+    assert "Ended: 1 Ray task (1 × work)" in ready.ok("%ray_cancel --all").stdout
+
+
+def test_the_magic_ends_the_tasks_of_a_cell_by_its_number(ready):
+    number = ready.ok("mine = work.remote()").reply["execution_count"]
+    ready.ok("other = holder.hold.remote()")
+    assert "1 × work" in ready.ok(f"%ray_cancel --cell {number}").stdout
+    wait_until_running(ready, ["Holder.hold"])
+
+
+def test_the_magic_ends_tasks_by_name(ready):
+    ready.ok("refs = [work.remote(), holder.hold.remote()]")
+    ready.ok("%ray_cancel Holder.hold")
+    wait_until_running(ready, ["work"])
+
+
+def test_the_magic_says_which_tasks_do_not_yield_and_force_ends_them(ready):
+    ready.ok("ref = deaf.remote()")
+    ready.ok("await asyncio.sleep(1)")  # a task that has not begun does yield
+    told = ready.ok("%ray_cancel deaf").stdout
+    assert "Do not yield, being in C code perhaps: 1 Ray task (1 × deaf)" in told
+    assert "--force" in told
+    told = ready.ok("%ray_cancel --force deaf").stdout
+    assert "Ended: 1 Ray task (1 × deaf)" in told
+
+
+def test_the_magic_tells_actor_methods_apart_when_forced(ready):
+    ready.ok("ref = holder.hold.remote()")
+    told = ready.ok("%ray_cancel --all --force").stdout
+    assert "Ray refuses to cancel 1 Ray task (1 × Holder.hold): force=True" in told
+    assert running(ready) == ["Holder.hold"]
+
+
+def test_the_magic_says_when_nothing_runs(ready):
+    assert ready.ok("%ray_cancel --all").stdout == "No such Ray task is running\n"
+
+
+def test_the_magic_takes_one_choice(ready):
+    result = ready.run("%ray_cancel --all work")
+    assert result.status == "error"
+
+
+def click(kernel):
+    (button,) = kernel.widgets(_model_name="ButtonModel", description="Cancel them")
+    kernel.send_comm(
+        button.comm_id, {"method": "custom", "content": {"event": "click"}}
+    )
+
+
+def wait_until_told_that_none_runs(kernel, interrupted_cell):
+    kernel.poll(
+        lambda: (
+            notice(interrupted_cell).text == "No Ray task of this cell runs any more"
+        )
+    )
+    assert (
+        "application/vnd.jupyter.widget-view+json" not in notice(interrupted_cell).data
+    )
+
+
+def test_the_button_cancels(ready):
+    interrupted_cell = interrupted(ready, "await work.remote()")
+    assert notice(interrupted_cell).text == (
+        "1 Ray task (1 × work) of this cell still running"
+    )
+    click(ready)
+    wait_until_told_that_none_runs(ready, interrupted_cell)
+
+
+def test_the_button_cancels_while_a_later_cell_awaits(ready):
+    interrupted_cell = interrupted(ready, "await work.remote()")
+    # ipykernel 6 handles a click after the cell, 7.4 during an await.
+    seven = int(ready.ok("import ipykernel; ipykernel.version_info[0]").value) >= 7
+    until = "while running(): await asyncio.sleep(0.05)" if seven else "1"
+    later = ready.submit(until)
+    click(ready)
+    assert ready.wait(later, 15).status == "ok"
+    wait_until_told_that_none_runs(ready, interrupted_cell)
+
+
+def test_the_notice_says_when_the_tasks_end_by_themselves(ready):
+    interrupted_cell = interrupted(ready, "await work.remote()")
+    ready.ok("%ray_cancel")
+    wait_until_told_that_none_runs(ready, interrupted_cell)

@@ -1,0 +1,410 @@
+"""The live widget of real cells on a real Ray: when it shows, and what.
+
+The front end's part is in ``test_browser.py``; what a cell's counts are when
+Ray is not asked, in ``test_tracker.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+
+import pytest
+
+from harness import rays
+from harness.polling import poll
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+SETUP = """
+import asyncio, os, time
+
+@ray.remote(num_cpus=0)
+def hold(path, value=None):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+@ray.remote(num_cpus=0)
+class Worker:
+    def hold(self, path):
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+def references(key):
+    # Ray's own count of an object, by the hex of its id.
+    core = ray._private.worker.global_worker.core_worker
+    return core.get_all_reference_counts().get(key, {}).get("local", 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(kernel):
+    """The module's kernel with a Ray, the extension and tasks that wait."""
+    kernel.ok(f"{rays.RAY_INIT};")
+    kernel.ok("%load_ext ray_jupyter_async")
+    kernel.ok("from ray_jupyter_async import progress")
+    kernel.ok(SETUP)
+    # Workers that are there already, so that no test waits for their start.
+    kernel.ok("await asyncio.gather(*[hold.remote('/') for _ in range(3)]);")
+    return kernel
+
+
+class Gates:
+    """Files for which the kernel's tasks wait; all are there after the test."""
+
+    numbers = itertools.count()
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._made = []
+
+    def new(self):
+        """Give a path as source code, and what makes the file."""
+        path = self._folder / f"gate-{next(self.numbers)}"
+        self._made.append(path)
+        return repr(str(path)), path.touch
+
+    def open_all(self):
+        for path in self._made:
+            path.touch()
+
+
+@pytest.fixture
+def cells(ready):
+    """A kernel in which no progress widget is open, before and after."""
+    gates = Gates(ready.folder)
+    ready.gates = gates
+    assert not shown(ready)
+    yield ready
+    gates.open_all()
+    poll(lambda: not shown(ready), 10, what="all widgets to be closed")
+    ready.ok("import gc; gc.collect();")
+
+
+def shown(kernel):
+    """Give the open progress widgets."""
+    return [w for w in kernel.widgets(_model_name="AnyModel") if "state" in w.state]
+
+
+def wait_for_widget(kernel, **counts):
+    """Wait until one widget is there and its first line has these counts."""
+
+    def look():
+        open_ones = shown(kernel)
+        assert len(open_ones) <= 1
+        if not open_ones:
+            return None
+        line = open_ones[0].state["state"]["lines"][0]
+        same = all(line[name] == count for name, count in counts.items())
+        return open_ones[0] if same else None
+
+    return kernel.poll(look, 20, what=f"a progress widget with {counts}")
+
+
+def lines_of(widget):
+    return {line["name"]: line for line in widget.state["state"]["lines"]}
+
+
+def static(result):
+    """Give the plain text of the one static output of a cell."""
+    (output,) = result.displays
+    assert set(output.data) == {"text/plain", "text/html"}
+    return output.text
+
+
+def test_a_quick_cell_shows_nothing(cells):
+    result = cells.ok(
+        "refs = [ray.put(i) for i in range(100)]\n"
+        "values = await asyncio.gather(*refs)\n"
+        "del refs, values"
+    )
+    assert result.outputs == []
+    assert not [m for m in result.messages if m["msg_type"].startswith("comm_")]
+
+
+def test_a_cell_shows_progress_when_it_has_waited_for_half_a_second(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(
+        f"print(time.monotonic(), flush=True)\nawait hold.remote({path})"
+    )
+    wait_for_widget(cells, pending=1)
+    touch()
+    cells.wait(result)
+    began = float(result.stdout)
+    (at,) = [m["received"] for m in result.messages if m["msg_type"] == "display_data"]
+    assert 0.5 <= at - began < 2.5
+
+
+def test_counts_change_while_the_cell_awaits(cells):
+    (one, touch_one), (rest, touch_rest) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(
+        f"paths = [{one}, {one}, {rest}, {rest}, {rest}]\n"
+        "await asyncio.gather(*[hold.remote(path) for path in paths]);"
+    )
+    widget = wait_for_widget(cells, total=5, pending=5, resolved=0)
+    assert widget.state["state"]["running"]
+    touch_one()
+    assert wait_for_widget(cells, pending=3, resolved=2) is widget
+    assert not result.done
+    touch_rest()
+    assert static(cells.wait(result)).startswith("hold  5/5  ")
+
+
+def test_counts_change_while_the_cell_is_blocked_in_get(cells):
+    (one, touch_one), (rest, touch_rest) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(
+        f"refs = [hold.remote({one}), hold.remote({rest}), hold.remote({rest})]\n"
+        "progress(refs)\n"
+        "values = ray.get(refs)\n"
+        "del refs"
+    )
+    widget = wait_for_widget(cells, total=3, pending=3)
+    touch_one()
+    assert wait_for_widget(cells, pending=2, ready=1) is widget
+    assert not result.done
+    touch_rest()
+    assert static(cells.wait(result)).startswith("hold  3/3  ")
+
+
+def test_elapsed_time_moves_on_although_nothing_changes(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"await hold.remote({path})")
+    widget = wait_for_widget(cells, pending=1)
+    first = lines_of(widget)["hold"]["elapsed_s"]
+    cells.poll(lambda: lines_of(widget)["hold"]["elapsed_s"] >= first + 1, 10)
+    touch()
+    cells.wait(result)
+
+
+def test_failed_and_cancelled_refs_are_counted(cells):
+    (one, touch_one), (rest, touch_rest) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(
+        f"bad = hold.remote({one}, ValueError('no'))\n"
+        f"good, left = hold.remote({rest}), hold.remote({rest})\n"
+        "waiting = [asyncio.ensure_future(wait) for wait in (bad, good, left)]\n"
+        "while not waiting[0].done(): await asyncio.sleep(0.02)\n"
+        "waiting[2].cancel()\n"
+        "results = await asyncio.gather(*waiting, return_exceptions=True)\n"
+        "del bad, good, left, waiting, results"
+    )
+    wait_for_widget(cells, total=3, pending=3)
+    touch_one()
+    widget = wait_for_widget(cells, pending=1, failed=1, cancelled=1)
+    assert lines_of(widget)["hold"]["errors"] == "ValueError"
+    touch_rest()
+    text = static(cells.wait(result))
+    assert text.startswith("hold  1/3  ")
+    assert text.endswith("  1 failed (ValueError), 1 cancelled")
+
+
+def test_a_cell_that_ends_with_an_error_still_shows_its_counts(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"await hold.remote({path}, KeyError('gone'))")
+    wait_for_widget(cells, pending=1)
+    touch()
+    cells.wait(result)
+    assert result.ename == "RayTaskError(KeyError)"
+    assert static(result).endswith("  1 failed (KeyError)")
+
+
+def test_actor_methods_and_given_names_have_lines_of_their_own(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(
+        "worker = Worker.remote()\n"
+        f"refs = [worker.hold.remote({path}), hold.remote({path}),\n"
+        f"        hold.options(name='my own').remote({path})]\n"
+        "values = await asyncio.gather(*refs)\n"
+        "del worker, refs, values"
+    )
+    widget = wait_for_widget(cells)
+    assert list(lines_of(widget)) == ["Worker.hold", "hold", "my own"]
+    touch()
+    cells.wait(result, 30)
+    assert [line.split("  ")[0] for line in static(result).splitlines()] == [
+        "Worker.hold",
+        "hold",
+        "my own",
+    ]
+
+
+def test_the_widget_becomes_static_in_its_place_and_is_closed(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"print('before')\nawait hold.remote({path})\nprint('after')")
+    widget = wait_for_widget(cells, pending=1)
+    (output,) = cells.poll(lambda: result.displays, what="the widget's display")
+    assert WIDGET in output.data
+    assert output.data[WIDGET]["model_id"] == widget.comm_id
+    # What there is to read in a file that was saved at this moment.
+    assert output.text.startswith("hold  0/1  ")
+    assert "rja-static" in output.data["text/html"]
+    touch()
+    cells.wait(result)
+    assert result.displays == [output]
+    assert output.display_id
+    assert output.updates == 1
+    assert set(output.data) == {"text/plain", "text/html"}
+    assert not widget.open
+    assert result.stdout == "before\nafter\n"
+
+
+def test_a_background_task_is_shown_in_its_own_cell(cells):
+    path, touch = cells.gates.new()
+    first = cells.ok(
+        f"waiting = asyncio.create_task(asyncio.wait_for(hold.remote({path}), 60))\n"
+        "await asyncio.sleep(0.01)"
+    )
+    other = cells.submit("for _ in range(100): await asyncio.sleep(0.01)")
+    widget = wait_for_widget(cells, pending=1)
+    touch()
+    cells.wait(other)
+    cells.ok("await waiting; del waiting")
+    cells.poll(lambda: not widget.open, 10)
+    assert static(first).startswith("hold  1/1  ")
+    assert other.outputs == []
+    assert set(widget.parents) == {first.msg_id}
+
+
+def test_an_object_is_let_go_while_its_widget_is_live(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(
+        f"big, last = ray.put(bytes(10**6)), hold.remote({path})\n"
+        "progress([big, last])\n"
+        "key = big.hex().encode()\n"
+        "length = len(await big)\n"
+        "print(references(key), flush=True)\n"
+        "del big\n"
+        "until = time.monotonic() + 10\n"
+        "while references(key) and time.monotonic() < until:\n"
+        "    await asyncio.sleep(0.01)\n"
+        "print(references(key), flush=True)\n"
+        "await last\n"
+        "del last"
+    )
+    widget = wait_for_widget(cells)
+    cells.poll(lambda: result.stdout.count("\n") == 2, 15)
+    assert widget.open
+    assert not result.done
+    assert result.stdout == "1\n0\n"
+    touch()
+    cells.wait(result)
+
+
+def test_nothing_is_pinned_after_a_cell_has_shown_progress(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(
+        f"refs = [hold.remote({path}), hold.remote({path}, ValueError('no'))]\n"
+        f"refs.append(hold.remote({path}))\n"
+        "keys = [ref.hex().encode() for ref in refs]\n"
+        "futures = [asyncio.ensure_future(ref) for ref in refs[:2]]\n"
+        "progress(refs[2:])\n"
+        "results = await asyncio.gather(*futures, return_exceptions=True)\n"
+        "ready, _ = ray.wait(refs, num_returns=3)\n"
+        "print([references(key) for key in keys])\n"
+        "del refs, futures, results, ready, _"
+    )
+    wait_for_widget(cells)
+    touch()
+    cells.wait(result)
+    assert "0" not in result.stdout
+    count = "import gc; gc.collect(); print([references(key) for key in keys])"
+    poll(lambda: cells.ok(count).stdout == "[0, 0, 0]\n", 10)
+
+
+def test_nothing_is_shown_when_progress_is_off(cells):
+    path, touch = cells.gates.new()
+    cells.ok('%config RayAsync.progress = "off"')
+    try:
+        result = cells.submit(
+            f"ref = hold.remote({path})\n"
+            "waited = await asyncio.wait([asyncio.ensure_future(ref)], timeout=1.2)\n"
+            "print('waited', flush=True)\n"
+            "value = await ref; del ref, waited"
+        )
+        cells.poll(lambda: result.stdout, 10)
+        touch()
+        cells.wait(result)
+        assert [output.kind for output in result.outputs] == ["stream"]
+    finally:
+        cells.ok('%config RayAsync.progress = "auto"')
+
+
+def test_progress_is_shown_when_asked_for_although_off(cells):
+    path, touch = cells.gates.new()
+    cells.ok('%config RayAsync.progress = "off"')
+    try:
+        result = cells.submit(
+            f"refs = [hold.remote({path})]; progress(refs); ray.get(refs); del refs"
+        )
+        wait_for_widget(cells, pending=1)
+        touch()
+        assert static(cells.wait(result)).startswith("hold  1/1")
+    finally:
+        cells.ok('%config RayAsync.progress = "auto"')
+
+
+def test_a_wrong_setting_is_refused_with_the_right_ones(cells):
+    # IPython's %config tells such an error on stderr, and the cell ends well.
+    told = cells.run('%config RayAsync.progress = "on"').stderr
+    assert "'progress'" in told
+    assert "['auto', 'off']" in told
+    assert cells.ok("%config RayAsync.progress").value == "'auto'"
+    cells.ok('%config RayAsync.progress = "auto"')
+
+
+def test_a_setting_stays_set_over_a_reload(cells):
+    cells.ok('%config RayAsync.progress = "off"')
+    assert "progress='off'" in cells.ok("%ray_async").stdout
+    cells.ok("%reload_ext ray_jupyter_async")
+    assert "progress='off'" in cells.ok("%ray_async").stdout
+    cells.ok('%config RayAsync.progress = "auto"')
+    assert "progress='auto'" in cells.ok("%ray_async").stdout
+
+
+def test_a_shorter_delay_is_respected(cells):
+    cells.ok("%config RayAsync.progress_delay = 0.0")
+    path, touch = cells.gates.new()
+    try:
+        result = cells.submit(
+            f"ref = hold.remote({path})\n"
+            "print(time.monotonic(), flush=True)\nawait ref; del ref"
+        )
+        wait_for_widget(cells, pending=1)
+        touch()
+        cells.wait(result)
+    finally:
+        cells.ok("%config RayAsync.progress_delay = 0.5")
+    (at,) = [m["received"] for m in result.messages if m["msg_type"] == "display_data"]
+    assert at - float(result.stdout) < 0.5
+
+
+def test_unload_during_a_live_widget_leaves_static_text(cells):
+    path, touch = cells.gates.new()
+    first = cells.ok(
+        f"waiting = asyncio.create_task(asyncio.wait_for(hold.remote({path}), 60))"
+    )
+    widget = wait_for_widget(cells, pending=1)
+    try:
+        cells.ok("%unload_ext ray_jupyter_async")
+        cells.poll(lambda: not widget.open, 5)
+        text = static(first)
+        assert text.startswith("hold  0/1  ")
+        assert text.endswith("  1 pending")
+        touch()
+        cells.ok("await waiting; del waiting")
+    finally:
+        cells.ok("%load_ext ray_jupyter_async")
+
+
+def test_output_of_a_saved_notebook_needs_no_script(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"await hold.remote({path})")
+    wait_for_widget(cells, pending=1)
+    touch()
+    static(cells.wait(result))
+    html = result.displays[0].data["text/html"]
+    assert "<script" not in html
+    assert "http" not in html
+    assert textwrap.dedent(html) == html

@@ -1,0 +1,91 @@
+"""The public surface, and the direction of imports between the rooms."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import ray_jupyter_async
+from harness.rays import run_script
+
+PACKAGE = Path(ray_jupyter_async.__file__).parent
+
+NAMES = {
+    "CancelOutcome",
+    "Cancellation",
+    "ClientDisconnectedError",
+    "PatchWarning",
+    "RayAwaitError",
+    "RayNotInitializedError",
+    "SessionEndedError",
+    "UnknownRefError",
+    "as_completed",
+    "as_future",
+    "async_api",
+    "cancel",
+    "gather",
+    "get",
+    "is_patched",
+    "load_ipython_extension",
+    "map",
+    "patch",
+    "patched",
+    "progress",
+    "stream",
+    "unload_ipython_extension",
+    "unpatch",
+    "wait",
+}
+
+
+def test_these_are_the_public_names():
+    assert set(ray_jupyter_async.__all__) == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_public_name_tells_what_it_is(name):
+    assert inspect.getdoc(getattr(ray_jupyter_async, name))
+
+
+def test_importing_it_imports_no_jupyter():
+    done = run_script(
+        """
+        import sys
+        import ray_jupyter_async
+        jupyter = {"IPython", "ipykernel", "ipywidgets", "anywidget", "traitlets"}
+        print(sorted(jupyter & set(sys.modules)))
+        """
+    )
+    assert done.stdout == "[]\n"
+
+
+def imported(path):
+    """The modules that a file imports, with `ray_jupyter_async` left out of them."""
+    names = set()
+    level_names = path.relative_to(PACKAGE).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = level_names[: len(level_names) + 1 - node.level]
+            base = ".".join(["", *parent]) if node.level else ""
+            names.add(f"{base}.{node.module}" if node.module else base)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("awaiting", (".tracking", ".notebook", "IPython", "ipykernel", "ipywidgets")),
+        ("tracking", (".notebook", "IPython", "ipykernel", "ipywidgets", "anywidget")),
+    ],
+)
+def test_imports_run_one_way(room, forbidden):
+    files = list((PACKAGE / room).glob("*.py"))
+    assert files
+    for path in files:
+        for name in imported(path):
+            assert not name.startswith(forbidden), f"{path.name} imports {name}"

@@ -1,0 +1,164 @@
+"""Names of submitted tasks, on a real Ray."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+
+import pytest
+import ray
+import ray.actor
+import ray.remote_function
+
+from harness.polling import poll
+from ray_jupyter_async.tracking.submissions import Submissions
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@ray.remote(num_cpus=0)
+def f(*values):
+    return values
+
+
+@ray.remote(num_cpus=0)
+def numbers():
+    yield 1
+    yield 2
+
+
+@ray.remote(num_cpus=0)
+class Counter:
+    def add(self, by):
+        return by
+
+    def each(self):
+        yield 1
+
+
+@pytest.fixture
+def submissions():
+    submissions = Submissions()
+    submissions.install()
+    yield submissions
+    submissions.uninstall()
+
+
+@pytest.fixture(scope="module")
+def counter(ray_session):
+    return Counter.remote()
+
+
+def test_a_task_has_the_name_of_its_function(submissions):
+    assert submissions.name_of(f.remote().binary()) == "f"
+
+
+def test_a_nested_function_has_its_own_name(submissions):
+    @ray.remote
+    def inner():
+        pass
+
+    assert submissions.name_of(inner.remote().binary()) == "inner"
+
+
+def test_an_actor_task_has_the_names_of_class_and_method(submissions, counter):
+    assert submissions.name_of(counter.add.remote(1).binary()) == "Counter.add"
+
+
+@pytest.mark.parametrize("kind", ["task", "actor task"])
+def test_a_name_given_by_options_wins(submissions, counter, kind):
+    method = f if kind == "task" else counter.add
+    ref = method.options(name="given").remote(1)
+    assert submissions.name_of(ref.binary()) == "given"
+
+
+def test_each_of_several_returns_has_the_name(submissions):
+    refs = f.options(num_returns=2).remote(1, 2)
+    assert [submissions.name_of(ref.binary()) for ref in refs] == ["f", "f"]
+
+
+def test_items_of_a_streaming_generator_have_the_name(submissions, counter):
+    assert {submissions.name_of(r.binary()) for r in numbers.remote()} == {"numbers"}
+    names = {submissions.name_of(r.binary()) for r in counter.each.remote()}
+    assert names == {"Counter.each"}
+
+
+def test_a_put_ref_is_called_so(submissions):
+    assert submissions.name_of(ray.put(1).binary()) == "ray.put"
+
+
+def test_a_ref_from_elsewhere_is_among_the_others(submissions):
+    submissions.uninstall()
+    assert submissions.name_of(f.remote().binary()) == "other refs"
+
+
+def test_uninstall_restores_exactly():
+    methods = (ray.remote_function.RemoteFunction, ray.actor.ActorMethod)
+    before = [cls.__dict__["_remote"] for cls in methods]
+    submissions = Submissions()
+    submissions.install()
+    submissions.install()
+    assert all(cls.__dict__["_remote"] not in before for cls in methods)
+    submissions.uninstall()
+    submissions.uninstall()
+    assert [cls.__dict__["_remote"] for cls in methods] == before
+
+
+def test_uninstall_leaves_somebody_elses_wrapper_alone(monkeypatch):
+    submissions = Submissions()
+    submissions.install()
+    ours = ray.remote_function.RemoteFunction._remote
+
+    def theirs(self, *args, **options):
+        return ours(self, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ray.remote_function.RemoteFunction, "_remote", theirs)
+        submissions.uninstall()
+        assert ray.remote_function.RemoteFunction._remote is theirs
+        assert submissions.name_of(f.remote().binary()) == "other refs"
+    # As they found it; nothing of ours works in it any more.
+    ray.remote_function.RemoteFunction._remote = ours.__wrapped__
+
+
+def test_a_ref_is_not_kept(submissions):
+    ref = f.remote(1)
+    ray.get(ref)
+    key = ref.hex()
+    before = sys.getrefcount(ref)
+    submissions.name_of(ref.binary())
+    assert sys.getrefcount(ref) == before
+    del ref
+    gc.collect()
+    counts = ray._private.worker.global_worker.core_worker.get_all_reference_counts
+    poll(lambda: key not in counts(), what="the ref to be released")
+
+
+def test_only_the_last_names_are_kept():
+    submissions = Submissions(limit=10)
+    submissions.install()
+    try:
+        refs = [f.remote() for _ in range(50)]
+    finally:
+        submissions.uninstall()
+    assert [submissions.name_of(ref.binary()) for ref in refs[-10:]] == ["f"] * 10
+    assert len(submissions) <= 20
+
+
+def test_a_failed_naming_does_not_fail_the_submission(submissions, monkeypatch):
+    def broken(submitted, name):
+        raise RuntimeError
+
+    monkeypatch.setattr(submissions, "_remember", broken)
+    assert ray.get(f.remote(1)) == (1,)
+
+
+def test_a_ray_without_the_method_is_warned_about_and_left(monkeypatch, caplog):
+    monkeypatch.delattr(ray.actor.ActorMethod, "_remote")
+    submissions = Submissions()
+    with caplog.at_level(logging.WARNING, "ray_jupyter_async"):
+        submissions.install()
+    assert "ray.actor.ActorMethod._remote" in caplog.text
+    assert submissions.name_of(f.remote().binary()) == "f"
+    submissions.uninstall()

@@ -1,0 +1,343 @@
+"""The tracker's counts: records in, totals per cell and name out. No Ray runs."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
+from ray_jupyter_async.tracking import tally
+from ray_jupyter_async.tracking import tracker as tracker_module
+from ray_jupyter_async.tracking.recent import Recent
+from ray_jupyter_async.tracking.tracker import Tracker
+
+
+class Ref:
+    def __init__(self, key):
+        self.key = key
+
+    def binary(self):
+        return self.key
+
+
+def name_of(key):
+    return key.decode().split("-")[0]
+
+
+@pytest.fixture
+def tracker():
+    return Tracker(name_of)
+
+
+def awaited(key, at=0.0, cell="cell"):
+    return AwaitEvent("awaited", key, cell, at)
+
+
+def settled(key, outcome=Outcome.RESOLVED, error=None, at=1.0, cell="cell"):
+    return AwaitEvent("settled", key, cell, at, outcome, error)
+
+
+def line(tracker, cell="cell", name="f"):
+    lines = {line.name: line for line in tracker.read_cell(cell).lines}
+    return lines[name]
+
+
+def counts(tracker, cell="cell", name="f"):
+    read = line(tracker, cell, name)
+    return {
+        state: count
+        for state in ("resolved", "ready", "failed", "cancelled", "pending")
+        if (count := getattr(read, state))
+    }
+
+
+def test_an_await_is_pending(tracker):
+    tracker.record([awaited(b"f-1"), awaited(b"f-2")])
+    assert counts(tracker) == {"pending": 2}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "state"),
+    [
+        (Outcome.RESOLVED, None, "resolved"),
+        (Outcome.FAILED, "ValueError", "failed"),
+        (Outcome.CANCELLED, None, "cancelled"),
+        (Outcome.FAILED, "TaskCancelledError", "cancelled"),
+    ],
+)
+def test_an_outcome_is_counted(tracker, outcome, error, state):
+    tracker.record([awaited(b"f-1"), settled(b"f-1", outcome, error)])
+    assert counts(tracker) == {state: 1}
+
+
+def test_lines_are_by_name(tracker):
+    tracker.record([awaited(b"f-1"), awaited(b"g-1"), settled(b"g-1")])
+    assert counts(tracker, name="f") == {"pending": 1}
+    assert counts(tracker, name="g") == {"resolved": 1}
+
+
+def test_cells_are_apart(tracker):
+    tracker.record([awaited(b"f-1", cell="a"), awaited(b"f-1", cell="b")])
+    tracker.record([settled(b"f-1", cell="a")])
+    assert counts(tracker, "a") == {"resolved": 1}
+    assert counts(tracker, "b") == {"pending": 1}
+
+
+def test_error_classes_are_counted_most_frequent_first(tracker):
+    for key, error in ((b"f-1", "KeyError"), (b"f-2", "OSError"), (b"f-3", "OSError")):
+        tracker.record([awaited(key), settled(key, Outcome.FAILED, error)])
+    assert line(tracker).errors == (("OSError", 2), ("KeyError", 1))
+
+
+def test_a_ref_awaited_twice_at_once_counts_once(tracker):
+    tracker.record([awaited(b"f-1"), awaited(b"f-1")])
+    assert line(tracker).total == 1
+    tracker.record([settled(b"f-1"), settled(b"f-1")])
+    assert counts(tracker) == {"resolved": 1}
+
+
+def test_a_ref_awaited_again_after_it_resolved_counts_once(tracker):
+    tracker.record([awaited(b"f-1"), settled(b"f-1")] * 3)
+    assert counts(tracker) == {"resolved": 1}
+
+
+def test_a_cancelled_await_beside_another_leaves_the_ref_pending(tracker):
+    tracker.record([awaited(b"f-1"), awaited(b"f-1")])
+    tracker.record([settled(b"f-1", Outcome.CANCELLED)])
+    assert counts(tracker) == {"pending": 1}
+
+
+def test_a_ref_awaited_again_after_a_cancel_is_no_longer_cancelled(tracker):
+    tracker.record([awaited(b"f-1"), settled(b"f-1", Outcome.CANCELLED)])
+    tracker.record([awaited(b"f-1")])
+    assert counts(tracker) == {"pending": 1}
+    tracker.record([settled(b"f-1")])
+    assert counts(tracker) == {"resolved": 1}
+
+
+def test_a_settled_await_that_never_began_is_passed_over(tracker):
+    tracker.record([awaited(b"f-1"), settled(b"f-2")])
+    assert counts(tracker) == {"pending": 1}
+
+
+def test_totals_survive_the_end_of_the_cell(tracker):
+    tracker.record([awaited(b"f-1"), settled(b"f-1")])
+    tracker.finish_code("cell")
+    assert counts(tracker) == {"resolved": 1}
+
+
+def test_an_ended_cell_remembers_no_id(tracker):
+    keys = [b"f-%d" % i for i in range(100)]
+    tracker.record([awaited(key) for key in keys])
+    tracker.record([settled(key) for key in keys])
+    tracker.finish_code("cell")
+    held = [known for known in gc.get_objects() if type(known) is Recent]
+    assert held
+    assert not any(key in known for known in held for key in keys)
+
+
+def test_elapsed_runs_from_the_first_await_to_the_last_end(tracker):
+    tracker.record([awaited(b"f-1", at=10.0), awaited(b"f-2", at=11.0)])
+    assert line(tracker).elapsed(now=14.0) == 4.0
+    tracker.record([settled(b"f-1", at=12.0), settled(b"f-2", at=13.0)])
+    assert line(tracker).elapsed(now=99.0) == 3.0
+
+
+def test_waited_leaves_out_the_time_between_awaits(tracker):
+    tracker.record([awaited(b"f-1", at=1.0), settled(b"f-1", at=1.25)])
+    tracker.record([awaited(b"f-2", at=5.0), settled(b"f-2", at=5.25)])
+    assert tracker.read_cell("cell").waited == 0.5
+
+
+def test_a_name_per_task_does_not_make_a_line_per_task(tracker):
+    tracker.record([awaited(b"task%d-1" % i) for i in range(1000)])
+    lines = tracker.read_cell("cell").lines
+    assert len(lines) <= tally.MAX_LINES + 1
+    assert sum(line.total for line in lines) == 1000
+
+
+def test_old_cells_remain_in_the_totals_only():
+    tracker = Tracker(name_of, keep_cells=3)
+    for cell in range(10):
+        tracker.record([awaited(b"f-1", cell=cell), settled(b"f-1", cell=cell)])
+        tracker.drain()
+    assert [cell.origin for cell in tracker.snapshot().cells] == [7, 8, 9]
+    assert [line.resolved for line in tracker.snapshot().totals] == [10]
+
+
+def test_an_old_cell_with_something_pending_stays():
+    tracker = Tracker(name_of, keep_cells=2)
+    tracker.record([awaited(b"f-1", cell="old")])
+    for cell in range(5):
+        tracker.record([awaited(b"f-2", cell=cell), settled(b"f-2", cell=cell)])
+        tracker.drain()
+    tracker.record([settled(b"f-1", cell="old")])
+    assert counts(tracker, "old") == {"resolved": 1}
+
+
+def test_records_that_nobody_drains_do_not_grow(tracker, monkeypatch):
+    monkeypatch.setattr(tracker_module, "_DRAIN_ABOVE", 100)
+    monkeypatch.setattr(tracker_module, "_DRAIN_EVERY", 0.0)
+    for _ in range(1000):
+        tracker.record([awaited(b"f-1"), settled(b"f-1")])
+        assert len(tracker._inbox) <= 60
+
+
+def test_recording_while_another_thread_drains_does_not_block(tracker):
+    with tracker._lock:
+        recorder = threading.Thread(target=tracker.record, args=([awaited(b"f-1")],))
+        recorder.start()
+        recorder.join(5)
+        assert not recorder.is_alive()
+
+
+def test_a_long_running_cell_stays_bounded(monkeypatch):
+    monkeypatch.setattr(tally, "REMEMBERED_SETTLED", 1000)
+    tracker = Tracker(name_of)
+    tracemalloc.start()
+    try:
+        sizes = []
+        for start in (0, 20_000):
+            for i in range(start, start + 20_000):
+                key = b"f-%d" % i
+                tracker.record([awaited(key), settled(key)])
+                tracker.drain()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert line(tracker).resolved == 40_000
+    assert sizes[1] - sizes[0] < 50_000
+
+
+def test_records_of_many_threads_all_count(tracker):
+    def work(thread):
+        for i in range(500):
+            key = b"f-%d.%d" % (thread, i)
+            tracker.record([awaited(key)])
+            tracker.record([settled(key)])
+            tracker.drain()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts(tracker) == {"resolved": 4000}
+
+
+def test_on_record_is_told_of_records(tracker):
+    told = []
+    tracker.on_record = lambda: told.append(1)
+    tracker.record([awaited(b"f-1")])
+    assert told == [1]
+
+
+def test_a_watched_ref_is_pending_until_it_is_ready(tracker):
+    ready = []
+
+    def watcher(refs, callback, released):
+        ready.append(callback)
+        return lambda: None
+
+    tracker.watch([Ref(b"f-1"), Ref(b"f-2"), Ref(b"f-3")], watcher, "cell")
+    assert counts(tracker) == {"pending": 3}
+    ready[0](b"f-1", None)
+    ready[0](b"f-2", "ValueError")
+    assert counts(tracker) == {"ready": 1, "failed": 1, "pending": 1}
+    assert line(tracker).errors == (("ValueError", 1),)
+
+
+def test_a_watched_ref_that_is_let_go_of_is_no_longer_counted(tracker):
+    def watcher(refs, callback, released):
+        callback(b"f-1", None)
+        released(b"f-2")
+        return lambda: None
+
+    tracker.watch([Ref(b"f-1"), Ref(b"f-2")], watcher, "cell")
+    assert counts(tracker) == {"ready": 1}
+    assert tracker.read_cell("cell").settled
+
+
+def test_all_watches_can_be_ended_at_once(tracker):
+    ended = []
+
+    def watcher(refs, callback, released):
+        return lambda: ended.append(len(refs))
+
+    tracker.watch([Ref(b"f-1")], watcher, "cell")
+    tracker.watch([Ref(b"g-1"), Ref(b"g-2")], watcher, "cell")
+    tracker.end_watches()
+    tracker.end_watches()
+    assert ended == [1, 2]
+    assert tracker.read_cell("cell").settled
+
+
+def test_a_watched_ref_counts_as_resolved_once_its_value_is_awaited(tracker):
+    def watcher(refs, callback, released):
+        callback(b"f-1", None)
+        return lambda: None
+
+    tracker.watch([Ref(b"f-1")], watcher, "cell")
+    tracker.record([awaited(b"f-1"), settled(b"f-1")])
+    assert counts(tracker) == {"resolved": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "said"),
+    [
+        ("TASK_CANCELLED", "cancelled", ()),
+        ("WORKER_DIED", "failed", (("worker died", 1),)),
+    ],
+)
+def test_what_ray_wrote_on_a_watched_object_is_told(tracker, error, state, said):
+    def watcher(refs, callback, released):
+        callback(b"f-1", error)
+        return lambda: None
+
+    tracker.watch([Ref(b"f-1")], watcher, "cell")
+    assert counts(tracker) == {state: 1}
+    assert line(tracker).errors == said
+
+
+def test_the_end_of_a_watch_takes_back_what_was_not_ready(tracker):
+    def watcher(refs, callback, released):
+        callback(b"f-1", None)
+        return lambda: None
+
+    stop = tracker.watch([Ref(b"f-1"), Ref(b"f-2"), Ref(b"g-1")], watcher, "cell")
+    stop()
+    stop()
+    assert counts(tracker) == {"ready": 1}
+    assert tracker.read_cell("cell").settled
+
+
+def test_a_watch_that_cannot_begin_leaves_nothing_pending(tracker):
+    def watcher(refs, callback, released):
+        raise TypeError("not a ref")
+
+    with pytest.raises(TypeError):
+        tracker.watch([Ref(b"f-1")], watcher, "cell")
+    assert tracker.read_cell("cell").settled
+
+
+def test_many_refs_leave_nothing_but_totals(tracker):
+    started = time.monotonic()
+    tracemalloc.start()
+    try:
+        for start in range(0, 100_000, 1000):
+            keys = [b"f-%d" % i for i in range(start, start + 1000)]
+            tracker.record([awaited(key) for key in keys])
+            tracker.record([settled(key, at=started) for key in keys])
+            del keys
+            tracker.drain()
+        tracker.finish_code("cell")
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert line(tracker).resolved == 100_000
+    assert held < 100_000
