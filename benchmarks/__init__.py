@@ -1,0 +1,1 @@
+"""What awaiting costs, beside its peers: `make bench`."""

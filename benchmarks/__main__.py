@@ -1,0 +1,216 @@
+"""Run all benchmarks and write docs/performance.md: `make bench`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import ray
+
+import ray_jupyter_async as rja
+from harness.client import running_client_server
+
+from . import loads
+from .measuring import Timing, measure
+from .peers import PEERS, YARDSTICK
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+
+
+async def tables(quick: bool) -> list[str]:
+    """Measure everything; one Markdown section for each load."""
+    small, large = (1_000, 10_000) if quick else (10_000, 100_000)
+    sections = []
+
+    async def section(title: str, load: Any, **options: Any) -> None:
+        sections.append(_table(title, await measure(PEERS, load, **options)))
+        print(sections[-1], flush=True)
+
+    await section("1,000 ready `ray.put` refs", loads.puts(1_000))
+    if not quick:
+        await section(f"{small:,} ready `ray.put` refs", loads.puts(small))
+    await section(f"{small:,} finished actor results", loads.finished(small))
+    await section(f"{large:,} finished actor results", loads.finished(large), repeats=3)
+    await section("500 bytes objects of 1 MB", loads.megabytes(500))
+    await section("2,000 actor calls in flight", loads.in_flight(2_000))
+    gated = loads.Gated(2_000)
+    await section(
+        "2,000 calls behind a gate (0.05 s)",
+        gated.make,
+        open_gate=gated.open,
+        repeats=3,
+    )
+    with loads.busy_thread():
+        await section(
+            "1,000 finished actor results, beside a busy Python thread",
+            loads.finished(1_000),
+            repeats=3,
+        )
+    sections.append(await _single())
+    sections.append(await _memory())
+    print(*sections[-2:], sep="\n")
+    return sections
+
+
+async def client_table() -> str:
+    """Measure over Ray Client, which this process is connected to."""
+    peers = {
+        name: peer
+        for name, peer in PEERS.items()
+        if name != YARDSTICK  # an executor's thread is no other client
+    }
+    load = loads.finished(1_000)
+    return _table(
+        "1,000 finished actor results over Ray Client",
+        await measure(peers, load),
+        "ray.get",
+    )
+
+
+def _table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -> str:
+    unit = timings[yardstick].per_ref
+    rows = [
+        f"| {name} | {timing.per_ref:.1f} | {timing.per_ref / unit:.2f} | "
+        f"{timing.stall:.0f} |"
+        for name, timing in timings.items()
+    ]
+    return "\n".join(
+        [
+            f"### {title}",
+            "",
+            f"| | µs per ref | ratio to `{yardstick}` | worst stall of the loop, ms |",
+            "| --- | ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
+async def _single() -> str:
+    """How long one await of one finished result takes."""
+    refs = loads.finished(1_000)()
+    rows = []
+    for name, patch in (("native `await ref`", False), ("patched `await ref`", True)):
+        times = []
+        for ref in refs:
+            if patch:
+                rja.patch()
+            began = time.perf_counter()
+            await ref
+            times.append(time.perf_counter() - began)
+            if patch:
+                rja.unpatch()
+        cuts = statistics.quantiles(times, n=100)
+        rows.append(f"| {name} | {cuts[49] * 1e6:.0f} | {cuts[98] * 1e6:.0f} |")
+    return "\n".join(
+        [
+            "### One await of a finished result",
+            "",
+            "| | median, µs | 99th percentile, µs |",
+            "| --- | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
+async def _memory() -> str:
+    """Tell what a pending await holds in Python, once it is being watched."""
+    count = 2_000
+    gated = loads.Gated(count)
+    rows = []
+    for name, begin in (
+        ("native, `asyncio.wrap_future(ref.future())`", _native_futures),
+        ("`as_future`", _our_futures),
+        ("our `gather`", _our_gathers),
+    ):
+        refs = gated.make()
+        tracemalloc.start()
+        awaits = begin(refs)
+        await asyncio.sleep(1)
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        rows.append(f"| {name} | {held / count:.0f} |")
+        gated.open()
+        await asyncio.gather(*awaits)
+    return "\n".join(
+        [
+            f"### A pending await, of {count:,}",
+            "",
+            "| | bytes of Python memory |",
+            "| --- | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _native_futures(refs: list[Any]) -> list[Any]:
+    return [asyncio.wrap_future(ref.future()) for ref in refs]
+
+
+def _our_futures(refs: list[Any]) -> list[Any]:
+    return [rja.as_future(ref) for ref in refs]
+
+
+def _our_gathers(refs: list[Any]) -> list[Any]:
+    return [rja.gather(refs)]
+
+
+def main() -> int:
+    """Run it; give the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the refs")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/performance.md"
+    )
+    options = parser.parse_args()
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+    )
+    try:
+        sections = asyncio.run(tables(options.quick))
+    finally:
+        ray.shutdown()
+    with running_client_server() as server:
+        ray.init(server.address, logging_level="error")
+        try:
+            sections.append(asyncio.run(client_table()))
+            print(sections[-1])
+        finally:
+            ray.shutdown()
+    if options.write:
+        PAGE.write_text("\n".join([_head(), *sections]), encoding="utf-8")
+        print(f"wrote {PAGE}")
+    return 0
+
+
+def _head() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"""# What it costs
+
+Made by `make bench`; every row of a table was measured in the same run, in turns, as
+the median of three to five. The machine: {os.cpu_count()} cores, {memory:.0f} GiB of
+memory, {platform.system()}, shared with other work. Ray {ray.__version__}, Python
+{platform.python_version()}. Machines differ and are noisy: read the ratios rather
+than the microseconds.
+
+"Stall" is the longest time for which the event loop did nothing else: a task beside
+sleeps one millisecond again and again and notes how late it wakes.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
