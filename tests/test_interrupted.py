@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -255,3 +256,17 @@ def test_the_notice_says_when_the_tasks_end_by_themselves(ready):
     interrupted_cell = interrupted(ready, "await work.remote()")
     ready.ok("%ray_cancel")
     wait_until_told_that_none_runs(ready, interrupted_cell)
+
+
+def test_after_an_interrupt_of_a_slow_display_the_next_cells_are_told_rightly(ready):
+    ready.ok("class Slow:\n    def _repr_html_(self): time.sleep(60)")
+    slow = ready.submit("print('begins')\nSlow()")
+    ready.poll(lambda: "begins" in slow.stdout, of=slow)
+    time.sleep(0.3)  # so that it is displayed
+    ready.interrupt()
+    ready.wait(slow)
+    assert slow.ename == "KeyboardInterrupt"
+    # ipykernel 7.4 alone tells this as a failure of the type NoneType.
+    assert ready.run("await asyncio.sleep(0)").status == "ok"
+    assert ready.run("1 / 0").ename == "ZeroDivisionError"
+    assert ready.run("await asyncio.sleep(0)").status == "ok"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .interrupts import Interrupts
 
 _SHOW = "_showtraceback"
+# Set by ipykernel (seen with 7.4) where an error is shown while a value is being
+# displayed, and looked at when the reply is made. Its `run_cell` resets it, its
+# `run_cell_async` does not: the next cell that awaits would be told as failed.
+_FAILED_TO_DISPLAY = "_last_traceback_during_displayhook"
 _LONGEST_LINE = 80
 
 
@@ -90,6 +94,8 @@ class InterruptedCells:
 
     def cell_started(self, cell: Cell) -> None:
         """Remember when a cell began, and its number."""
+        if getattr(self._shell, _FAILED_TO_DISPLAY, False):
+            setattr(self._shell, _FAILED_TO_DISPLAY, False)
         self._began[cell.id] = _Began(cell.number, time.monotonic())
 
     def cell_ended(self, cell: Cell) -> None:
