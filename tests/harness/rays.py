@@ -50,6 +50,9 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 
+# Modules that must not be found by what the tests start.
+_LEFT_OUT = Path(__file__).parent / "left_out"
+
 #: Would join a foreign cluster, or change how ours starts.
 _FOREIGN = ("RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV", "RAY_TMPDIR")
 
@@ -59,6 +62,8 @@ def set_environment() -> None:
     for name in _FOREIGN:
         os.environ.pop(name, None)
     os.environ.update(ENVIRONMENT)
+    paths = [str(_LEFT_OUT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, paths)))
 
 
 def heed_interrupts() -> None:
