@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from traitlets import Enum, Float
-from traitlets.config import SingletonConfigurable
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+from traitlets import Enum, Float, TraitError
+from traitlets.config import Config, SingletonConfigurable
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 
 class RayAsync(SingletonConfigurable):
@@ -28,3 +34,26 @@ class RayAsync(SingletonConfigurable):
         "has submitted, or those that it awaits. Never what an earlier cell has "
         "submitted, unless this one awaits it.",
     ).tag(config=True)
+
+    @classmethod
+    def of_shell(cls, shell: InteractiveShell) -> RayAsync:
+        """Make the instance, with what the shell's configuration says.
+
+        A value there that is not a possible one is told, and its default used:
+        IPython's ``%config`` refuses such a value and keeps it all the same, and
+        a file of settings may hold one.
+        """
+        config = deepcopy(shell.config)
+        section = config[cls.__name__]
+        # A name that is no setting is left to traitlets, which warns of it.
+        for name in cls.class_traits(config=True).keys() & section.keys():
+            try:
+                cls(config=Config({cls.__name__: {name: section[name]}}))
+            except TraitError as error:
+                del section[name]
+                default = getattr(cls, name).default_value
+                print(
+                    f"ray_jupyter_async uses RayAsync.{name} = {default!r}, "
+                    f"its default: {error}"
+                )
+        return cls.instance(parent=shell, config=config)

@@ -85,7 +85,7 @@ class Extension:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.config = RayAsync.instance(parent=shell)
+        self.config = RayAsync.of_shell(shell)
         self._submissions = Submissions()
         self.tracker = Tracker(self._submissions.name_of)
         self._pump = Pump(self.tracker, CellDisplay)
