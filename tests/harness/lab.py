@@ -90,6 +90,9 @@ class LabServer:
                     f"--ServerApp.root_dir={self.root}",
                     f"--IdentityProvider.token={self.token}",
                     "--ServerApp.disable_check_xsrf=True",
+                    # Seconds; one with a Ray never ends when asked to (see
+                    # `harness.kernel.Kernel.shutdown`).
+                    "--KernelManager.shutdown_wait_time=0.5",
                     "--LabApp.news_url=None",
                     "--LabApp.extension_manager=readonly",
                     # window.jupyterapp, through which a test runs commands.
