@@ -7,37 +7,19 @@ import asyncio
 import pytest
 import ray
 
+from harness.document import DOCUMENT, DOCUMENT_MANY, DOCUMENT_VALUE
 from harness.loops import run
 from harness.rays import RAY_INIT, run_script
 from ray_jupyter_async import async_api
 
-DOCUMENTED = """
-import asyncio
-import time
-import ray
-from ray_jupyter_async import async_api
-
-@ray.remote
-def f():
-    time.sleep(1)
-    return {'key1': ['value']}
-
-ray.init()
-future = async_api.as_future(f.remote())
-asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}
-
-loop = asyncio.get_event_loop()
-tasks = [async_api.as_future(f.remote()) for i in range(4)]
-results = loop.run_until_complete(asyncio.gather(*tasks))
-"""
-
 
 def test_the_documented_code_runs_in_a_script():
-    # Only `ray.init()` is not verbatim: a test joins no foreign Ray.
-    code = DOCUMENTED.replace("ray.init()", RAY_INIT)
-    done = run_script(code + "print(future.result(), results)")
-    value = {"key1": ["value"]}
-    assert done.stdout == f"{value} {[value] * 4}\n"
+    # Not verbatim are the module, which is only in a notebook the one of 2019,
+    # and `ray.init()`: a test joins no foreign Ray.
+    code = DOCUMENT + DOCUMENT_MANY + "print(future.result(), results)"
+    code = code.replace("ray.experimental", "ray_jupyter_async")
+    done = run_script(code.replace("ray.init()", RAY_INIT))
+    assert done.stdout == f"{DOCUMENT_VALUE} {[DOCUMENT_VALUE] * 4}\n"
 
 
 def test_gives_a_done_future_for_a_ready_object(ray_session):

@@ -11,29 +11,7 @@ import textwrap
 import pytest
 
 from harness import rays
-
-# From Ray's documentation of 2019; only `ray.init()` has the tests' arguments.
-DOCUMENT = """
-import asyncio
-import time
-import ray
-from ray.experimental import async_api
-
-@ray.remote
-def f():
-    time.sleep(1)
-    return {'key1': ['value']}
-
-ray.init()
-future = async_api.as_future(f.remote())
-asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}
-"""
-
-DOCUMENT_MANY = """
-loop = asyncio.get_event_loop()
-tasks = [async_api.as_future(f.remote()) for i in range(4)]
-results = loop.run_until_complete(asyncio.gather(*tasks))
-"""
+from harness.document import DOCUMENT, DOCUMENT_MANY, DOCUMENT_VALUE
 
 NESTED = "from ray_jupyter_async.notebook.nested_loops import nested; nested()"
 
@@ -75,11 +53,11 @@ def plain_kernel():
 
 
 def test_the_documents_future_is_run_until_complete(document):
-    assert document[0].value == "{'key1': ['value']}"
+    assert document[0].value == repr(DOCUMENT_VALUE)
 
 
 def test_the_documents_gather_is_run_until_complete(document):
-    assert document[1].stdout == f"{[{'key1': ['value']}] * 4}\n"
+    assert document[1].stdout == f"{[DOCUMENT_VALUE] * 4}\n"
 
 
 def test_the_documents_code_needs_no_nesting(kernel, document):
