@@ -46,6 +46,8 @@ def execute_notebook(
             notebook,
             timeout=timeout,
             kernel_name="python3",
+            # As in `harness.kernel.Kernel.shutdown`.
+            shutdown_kernel="immediate",
             resources={"metadata": {"path": str(folder)}},
         )
         client.execute(env=process_environment(folder, env))
