@@ -43,6 +43,12 @@ ray.shutdown()
     assert re.match(r"\S*/rja-\w+/ray/session_", done.stdout)
 
 
+def test_script_imports_nothing_of_what_is_left_out():
+    # With lark, `rfc3987_syntax` compiles its grammar: see harness/left_out.
+    done = rays.run_script("import sys, ray, jsonschema; print('lark' in sys.modules)")
+    assert done.stdout == "False\n"
+
+
 def test_script_that_fails_says_so():
     with pytest.raises(AssertionError, match="no such luck"):
         rays.run_script("raise ValueError('no such luck')")
