@@ -244,9 +244,8 @@ class Kernel:
     def shutdown(self) -> None:
         """End the kernel, and with it its Ray.
 
-        At once: asked gently, ipykernel ends its child processes first, and the
-        exit handler of a Ray that has lost its own waits until it is killed,
-        5 s later (ipykernel 7.4, Ray 2.60).
+        At once: asked gently, one with a Ray waits for child processes that stay
+        zombies until it is killed, 5 s later (ipykernel 7.4, Ray 2.60).
         """
         if self._ended:
             return
