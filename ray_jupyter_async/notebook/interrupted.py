@@ -71,6 +71,9 @@ class InterruptedCells:
         self._current = current
         self._began: Recent[Hashable, _Began] = Recent(1000)
         self._told: Hashable = None
+        # The shell's own way, and what stood for it in the shell's dict.
+        self._show_whole: Any = None
+        self._before: Any = None
         self._notices: list[CancelNotice] = []
         #: The cell that was interrupted last.
         self.last: Hashable = None
@@ -81,13 +84,18 @@ class InterruptedCells:
         IPython (8.18 to 9.18) and ipykernel (6.29 to 7.4) show every traceback
         of a cell through this method, "to put the traceback on different places".
         """
-        if callable(getattr(self._shell, _SHOW, None)):
+        self._before = vars(self._shell).get(_SHOW)
+        self._show_whole = getattr(self._shell, _SHOW, None)
+        if callable(self._show_whole):
             setattr(self._shell, _SHOW, self._show)
 
     def detach(self) -> None:
         """Give the shell its own method back; buttons that are left do nothing."""
-        if self._shell.__dict__.get(_SHOW) == self._show:
-            delattr(self._shell, _SHOW)
+        if vars(self._shell).get(_SHOW) == self._show:
+            if self._before is None:
+                delattr(self._shell, _SHOW)
+            else:
+                setattr(self._shell, _SHOW, self._before)
         for notice in self._notices:
             notice.close()
         self._notices = []
@@ -110,14 +118,13 @@ class InterruptedCells:
         return None if began is None else began.number
 
     def _show(self, etype: type, error: Any, traceback: list[str]) -> None:
-        show = getattr(type(self._shell), _SHOW)
         cell = self._current()
         if (
             cell is None
             or not self._interrupts.interrupted
             or not issubclass(etype, (KeyboardInterrupt, asyncio.CancelledError))
         ):
-            show(self._shell, etype, error, traceback)
+            self._show_whole(etype, error, traceback)
             return
         self._told = self.last = cell.id
         awaited = self._what_was_awaited(cell)
@@ -127,7 +134,7 @@ class InterruptedCells:
             traceback = [f"{etype.__name__}: {self._where(cell, error)}"]
             traceback += [awaited] if awaited else []
             traceback += self._what_became(cell, asked, running)
-        show(self._shell, etype, error, traceback)
+        self._show_whole(etype, error, traceback)
         if running and getattr(self._shell, "kernel", None) is not None:
             self._notices = [notice for notice in self._notices if notice.open]
             self._notices.append(CancelNotice(cell, running, self._tasks))

@@ -19,6 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .debuggers import have_breakpoints_work_again, hide_from_debuggers
 from .interrupted_code import Place, place_of
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Interrupts:
         self._pressed: float | None = None
         self._is_repeat = False
         self._asked_loop = False
+        # Whether something was unwound in the request that runs.
+        self._raised = False
         self._requests = 0
         self._attached = False
         # Its `put` may interrupt itself, so a signal handler can call it.
@@ -87,9 +90,11 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return  # Python handles signals there alone
         self._attached = True
-        threading.Thread(
+        bringer = threading.Thread(
             target=self._bring_again, name="ray_jupyter_async interrupts", daemon=True
-        ).start()
+        )
+        hide_from_debuggers(bringer)
+        bringer.start()
         if self._kernel is not None:
             self._kernel.pre_handler_hook = self._request_begins
             self._kernel.post_handler_hook = self._request_ends
@@ -174,6 +179,9 @@ class Interrupts:
         if not _in_main_thread():
             return
         self._requests = max(0, self._requests - 1)
+        if self._raised:
+            self._raised = False
+            have_breakpoints_work_again()
         if not self._requests:
             self._pressed = None
             signal.signal(signal.SIGINT, self._kernel.saved_sigint_handler)
@@ -190,14 +198,16 @@ class Interrupts:
         place = place_of(frame, self._shell.user_global_ns)
         if place is Place.CELL or (place is Place.CELL_BUSY and since > _BUSY):
             self._pressed = None
-            self.interrupted = True
+            self.interrupted = self._raised = True
             signal.default_int_handler(signum, frame)
         if place is Place.MESSAGE and (cell is None or since > _BLOCKED):
             # Of the cell that awaits meanwhile, the turn comes after this.
             self._pressed = None if cell is None else now
+            self._raised = True
             signal.default_int_handler(signum, frame)
         if place is Place.BACKGROUND and since > _BLOCKED:
             self._pressed = now
+            self._raised = True
             # A KeyboardInterrupt would end the loop, and with it the kernel. A
             # task that raises this is a cancelled task.
             raise asyncio.CancelledError("interrupted")

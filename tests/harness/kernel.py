@@ -16,6 +16,7 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from harness.polling import poll
 from harness.rays import process_environment
 from harness.results import Comm, Record, Result
 
@@ -46,6 +47,8 @@ class Kernel:
     arguments
         Additional arguments of ``ipykernel_launcher``, such as
         ``--IPKernelApp.extensions=...``.
+    module
+        The program that is the kernel.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Kernel:
         *,
         env: Mapping[str, str] | None = None,
         arguments: Iterable[str] = (),
+        module: str = "ipykernel_launcher",
     ) -> None:
         self.folder = folder
         self.record = Record()
@@ -69,7 +73,7 @@ class Kernel:
         spec = self._manager.kernel_spec
         assert spec is not None, "this Python has no kernel: is ipykernel installed?"
         spec.argv = [
-            sys.executable, "-m", "ipykernel_launcher",
+            sys.executable, "-m", module,
             "-f", "{connection_file}", *arguments,
         ]  # fmt: skip
         with self._log.open("wb") as log:
@@ -241,6 +245,33 @@ class Kernel:
             )
         return str(message["header"]["msg_id"])
 
+    def control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send a request on the control channel, and give the reply's content."""
+        session = self._client.session
+        socket = self._client.control_channel.socket
+        request = session.msg(kind, content)
+        with self._sockets:
+            session.send(socket, request)
+
+        def answer() -> dict[str, Any] | None:
+            with self._sockets:
+                _, reply = session.recv(socket, mode=zmq.NOBLOCK)
+            if reply is None:
+                return None
+            to = reply["parent_header"].get("msg_id")
+            return reply if to == request["header"]["msg_id"] else None
+
+        reply = poll(answer, 20, what=f"the reply to {kind}")
+        assert reply is not None
+        return dict(reply["content"])
+
+    def subshell(self) -> str | None:
+        """Make a subshell as JupyterLab does for comms; None before ipykernel 7."""
+        features = self.control("kernel_info_request", {}).get("supported_features", ())
+        if "kernel subshells" not in features:
+            return None
+        return str(self.control("create_subshell_request", {})["subshell_id"])
+
     def shutdown(self) -> None:
         """End the kernel, and with it its Ray.
 
@@ -296,12 +327,10 @@ class Kernel:
 @contextlib.contextmanager
 def running_kernel(
     folder: Path,
-    *,
-    env: Mapping[str, str] | None = None,
-    arguments: Iterable[str] = (),
+    **options: Any,
 ) -> Iterator[Kernel]:
-    """Give a kernel that is ended afterwards."""
-    kernel = Kernel(folder, env=env, arguments=arguments)
+    """Give a kernel that is ended afterwards; takes the options of `Kernel`."""
+    kernel = Kernel(folder, **options)
     try:
         yield kernel
     finally:
