@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import refs_of
 from .awaits import Need
-from .converter import converter_of
+from .intake import Intake
 
 if TYPE_CHECKING:
     from .awaits import Part
@@ -26,20 +26,32 @@ class _Inbox:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.parts: dict[int, Part] = {}
+        #: Those of which more parts may come.
+        self.intakes: list[Intake] = []
+        #: Refs that have not arrived, those included of which no part was made yet.
+        self.pending = 0
         self.arrived: deque[tuple[Ref, Any, BaseException | None]] = deque()
         self.waiter: asyncio.Future[None] | None = None
 
     def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
         del self.parts[part.index]
+        self.pending -= 1
         assert part.ref is not None, "it is let go of after this"
         self.arrived.append((part.ref, value, error))
         self.wake()
+
+    def take(self, parts: list[Part]) -> None:
+        self.parts.update((part.index, part) for part in parts)
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
     def close(self) -> None:
+        for intake in self.intakes:
+            intake.stop()
+        self.intakes = []
+        self.pending = 0
         parts, self.parts = self.parts, {}
         for part in parts.values():
             part.drop()
@@ -112,19 +124,23 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
             If one of them is not a ref; then none was added.
         """
         given = refs_of(refs)
-        parts = converter_of(self._inbox.loop).parts(
+        inbox = self._inbox
+        intake = Intake(
             given,
-            self._inbox,
+            inbox,
+            inbox.take,
+            inbox.loop,
             need=Need.VALUE if self._with_results else Need.EXISTS,
             cancel_task=self._cancel_task,
             first_index=self._added,
         )
-        self._added += len(parts)
-        self._inbox.parts.update((part.index, part) for part in parts)
+        self._added += len(given)
+        inbox.pending += len(given)
+        inbox.intakes = [one for one in (*inbox.intakes, intake) if not one.done]
 
     def __len__(self) -> int:
         """Count the refs not given yet."""
-        return len(self._inbox.parts) + len(self._inbox.arrived)
+        return self._inbox.pending + len(self._inbox.arrived)
 
     @property
     def arrived(self) -> bool:
@@ -170,7 +186,7 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
         """
         inbox = self._inbox
         while not inbox.arrived:
-            if not inbox.parts:
+            if not inbox.pending:
                 raise StopAsyncIteration
             left = None
             if self._deadline is not None:
@@ -199,6 +215,6 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
 
     def __del__(self) -> None:
         inbox = getattr(self, "_inbox", None)
-        if inbox is not None and inbox.parts and not inbox.loop.is_closed():
+        if inbox is not None and inbox.pending and not inbox.loop.is_closed():
             # The garbage collector may be on any thread.
             inbox.loop.call_soon_threadsafe(inbox.close)

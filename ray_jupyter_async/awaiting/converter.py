@@ -17,16 +17,15 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from . import observing, ray_internals
-from .awaits import Need, Part
 from .future import RefFuture
 from .observing import AwaitEvent, Outcome
 from .reading import readers
 from .sessions import session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from .awaits import Await, Receiver, Session
+    from .awaits import Await, Session
     from .ray_internals import Ref
 
 #: Seconds of delivering after which the loop gets a turn for something else.
@@ -68,38 +67,17 @@ class Converter:
             cancel_task=cancel_task,
             loop=self.loop,
         )
-        self._take([future])
+        self.take([future])
         return future
 
-    def parts(
-        self,
-        refs: Iterable[Ref],
-        receiver: Receiver,
-        *,
-        need: Need = Need.VALUE,
-        cancel_task: bool = False,
-        first_index: int = 0,
-    ) -> list[Part]:
-        """Begin to await many refs, whose results go to `receiver` by index.
+    def soon(self, function: Callable[[], None]) -> None:
+        """Call a function in the loop's next turn."""
+        self.loop.call_soon(function, context=self._context)
 
-        Raises
-        ------
-        TypeError, RayNotInitializedError
-            As `as_future`; then none of them is awaited.
-        """
-        origin = observing.origin.get()
-        parts = [
-            Part(ref, index, receiver, need, session_of(ref), self, origin, cancel_task)
-            for index, ref in enumerate(refs, first_index)
-        ]
-        self._take(parts)
-        return parts
-
-    def _take(self, awaits: Sequence[Await]) -> None:
-        if not awaits:
-            return
+    def take(self, awaits: Sequence[Await]) -> None:
+        """Have awaits handed to the readers in the loop's next turn."""
         if not self._collected:
-            self.loop.call_soon(self._hand_over, context=self._context)
+            self.soon(self._hand_over)
         self._collected += awaits
         for await_ in awaits:
             pending = self._pending.get(await_.session)
@@ -182,7 +160,7 @@ class Converter:
             del value, error
             if time.monotonic() > until:
                 self._woken = True
-                self.loop.call_soon(self._receive, context=self._context)
+                self.soon(self._receive)
                 break
         if events:
             observing.emit(events)

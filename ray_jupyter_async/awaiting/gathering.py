@@ -12,12 +12,15 @@ from ray import ObjectRef
 from ray.exceptions import GetTimeoutError
 
 from .arguments import refs_of, spread
-from .converter import as_future, converter_of, current_loop
+from .converter import as_future, current_loop
+from .intake import Intake
 from .reading import readers
 from .sessions import not_a_ref
 from .waiting import wait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .awaits import Part
     from .ray_internals import Ref
 
@@ -38,19 +41,26 @@ class Gathering(asyncio.Future[list[Any]]):
         self._results: list[Any] = [None] * len(awaitables)
         self._left = len(awaitables)
         self._cancelling = False
-        where = [
-            i for i, given in enumerate(awaitables) if isinstance(given, ObjectRef)
-        ]
-        #: What `Part.index` means: its place among all that was given.
-        self._where = where
-        self._parts = converter_of(loop).parts(
-            [awaitables[i] for i in where], self, cancel_task=cancel_task
-        )
-        refs = set(where)
-        self._others: dict[int, asyncio.Future[Any]] = {
-            i: asyncio.ensure_future(given, loop=loop)
+        others = {
+            i: given
             for i, given in enumerate(awaitables)
-            if i not in refs
+            if not isinstance(given, ObjectRef)
+        }
+        #: What `Part.index` means: its place among all that was given.
+        self._where: Sequence[int] = range(len(awaitables))
+        if others:
+            self._where = [i for i in self._where if i not in others]
+        #: By their index; None once settled.
+        self._parts: list[Part | None] = []
+        self._intake = Intake(
+            [awaitables[i] for i in self._where] if others else awaitables,
+            self,
+            self._parts.extend,
+            loop,
+            cancel_task=cancel_task,
+        )
+        self._others: dict[int, asyncio.Future[Any]] = {
+            i: asyncio.ensure_future(given, loop=loop) for i, given in others.items()
         }
         for i, other in self._others.items():
             other.add_done_callback(functools.partial(self._other_done, i))
@@ -59,6 +69,8 @@ class Gathering(asyncio.Future[list[Any]]):
 
     def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
         """Take the result of one ref."""
+        if self._parts:
+            self._parts[part.index] = None
         self._fill(self._where[part.index], value, error)
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -113,10 +125,12 @@ class Gathering(asyncio.Future[list[Any]]):
             self.set_result(self._results)
 
     def _drop_parts(self, *, cancel_task: bool = True) -> None:
+        self._intake.stop(cancel_task=cancel_task)
         parts, self._parts = self._parts, []
         for part in parts:
-            part.cancel_task = part.cancel_task and cancel_task
-            part.drop()
+            if part is not None:
+                part.cancel_task = part.cancel_task and cancel_task
+                part.drop()
 
 
 def gather(
@@ -152,7 +166,7 @@ def gather(
     """
     given = spread(awaitables)
     for awaitable in given:
-        if not inspect.isawaitable(awaitable):
+        if not (isinstance(awaitable, ObjectRef) or inspect.isawaitable(awaitable)):
             raise TypeError(not_a_ref(awaitable))
     return Gathering(
         given,

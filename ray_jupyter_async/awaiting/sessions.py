@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from .errors import RayNotInitializedError
 from .local import LocalSession
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from .awaits import Session
 
 _local: LocalSession | None = None
@@ -40,6 +43,19 @@ def session_of(ref: object) -> Session:
 
         return client_session_of(ref)
     return _local_session()
+
+
+def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
+    """Give the session of each ref; cheap for many, as `session_of` for each.
+
+    Raises
+    ------
+    TypeError, RayNotInitializedError
+        As `session_of`, for the first ref that has none.
+    """
+    if set(map(type, refs)) == {ObjectRef}:
+        return itertools.repeat(_local_session(), len(refs))
+    return [session_of(ref) for ref in refs]
 
 
 def local_session_of(ref: object) -> LocalSession:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import refs_of
 from .awaits import Need
-from .converter import converter_of
+from .intake import Intake
 from .reading import readers
 from .sessions import session_of
 
@@ -94,8 +94,13 @@ async def wait(
 
     loop = asyncio.get_running_loop()
     waiting = _Waiting(num_returns, loop)
-    parts = converter_of(loop).parts(
-        given, waiting, need=Need.HERE if fetch_local else Need.EXISTS
+    parts: list[Part] = []
+    intake = Intake(
+        given,
+        waiting,
+        parts.extend,
+        loop,
+        need=Need.HERE if fetch_local else Need.EXISTS,
     )
     try:
         await asyncio.wait([waiting], timeout=timeout)
@@ -103,6 +108,7 @@ async def wait(
             waiting.result()
     finally:
         waiting.cancel()
+        intake.stop()
         for part in parts:
             part.drop()
     return _split(given, waiting.ready, num_returns)

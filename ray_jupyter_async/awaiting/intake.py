@@ -1,0 +1,123 @@
+"""Beginning to await many refs without stalling the loop."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from . import observing
+from .awaits import Need, Part
+from .converter import SLICE_SECONDS, converter_of
+from .reading import readers
+from .sessions import sessions_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .awaits import Receiver, Session
+    from .ray_internals import Ref
+
+#: Parts made between two looks at the clock.
+CHUNK = 256
+
+
+class Intake:
+    """Makes the parts of a combinator, for a slice of time in each turn of the loop.
+
+    The first slice is made at once, so that few refs are all begun with the call.
+    Everything runs on the loop's thread.
+
+    Parameters
+    ----------
+    refs : sequence of ray.ObjectRef
+    receiver : Receiver
+        Takes the results, by index.
+    made : callable
+        Takes the parts as they are made, before any of them can be settled.
+    loop : asyncio.AbstractEventLoop
+    need : Need
+    cancel_task : bool
+        Whether the tasks of refs that are dropped are cancelled.
+    first_index : int
+        Of the first ref.
+
+    Attributes
+    ----------
+    done : bool
+        Whether no more parts will be made.
+
+    Raises
+    ------
+    TypeError, RayNotInitializedError
+        As `as_future`; then none of the refs is awaited.
+    """
+
+    def __init__(
+        self,
+        refs: Sequence[Ref],
+        receiver: Receiver,
+        made: Callable[[list[Part]], None],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        need: Need = Need.VALUE,
+        cancel_task: bool = False,
+        first_index: int = 0,
+    ) -> None:
+        self._given: Iterator[tuple[Ref, Session]] = iter(
+            zip(refs, sessions_of(refs), strict=True)
+        )
+        self._receiver = receiver
+        self._made = made
+        self._converter = converter_of(loop)
+        self._need = need
+        self._cancel_task = cancel_task
+        self._index = first_index
+        self._origin = observing.origin.get()
+        self.done = False
+        self._go_on()
+
+    def stop(self, *, cancel_task: bool = True) -> None:
+        """Begin no more; the tasks of those that are left are cancelled if asked for.
+
+        Parameters
+        ----------
+        cancel_task : bool, default True
+            False where this is no cancelling: the tasks run on.
+        """
+        self.done = True
+        rest, self._given = self._given, iter(())
+        if self._cancel_task and cancel_task:
+            for ref, session in rest:
+                readers.call(session.cancel_task, ref)
+
+    def _go_on(self) -> None:
+        until = time.monotonic() + SLICE_SECONDS
+        while True:
+            parts = [
+                Part(
+                    ref,
+                    index,
+                    self._receiver,
+                    self._need,
+                    session,
+                    self._converter,
+                    self._origin,
+                    self._cancel_task,
+                )
+                for index, (ref, session) in enumerate(
+                    islice(self._given, CHUNK), self._index
+                )
+            ]
+            if not parts:
+                self.done = True
+                # An exhausted zip still holds the last that it gave.
+                self._given = iter(())
+                return
+            self._index += len(parts)
+            self._made(parts)
+            self._converter.take(parts)
+            if time.monotonic() > until:
+                self._converter.soon(self._go_on)
+                return
