@@ -144,12 +144,15 @@ def test_values_are_not_kept_after_delivery(ray_session):
         value = await as_future(ray.put(Value()))
         watch = weakref.ref(value)
         del value
-        # The reader that loaded it is idle now.
-        await asyncio.sleep(0.1)
-        gc.collect()
-        return watch()
 
-    assert run(main()) is None
+        def gone():
+            gc.collect()
+            return watch() is None
+
+        # The reader that loaded it lets go of it a moment later.
+        await asyncio.to_thread(poll, gone, 2.0, what="the value is dropped")
+
+    run(main())
 
 
 def test_a_timeout_ends_the_await_in_time(ray_session, gate):
