@@ -13,7 +13,7 @@ from ray_jupyter_async.notebook.static_progress import (
     progress_html,
     progress_text,
 )
-from ray_jupyter_async.tracking.progress import CellProgress, LineProgress
+from ray_jupyter_async.tracking.progress import CellProgress, ErrorGroup, LineProgress
 
 
 def make_line(name="f", *, elapsed=1.2, errors=(), **counts):
@@ -25,7 +25,7 @@ def make_line(name="f", *, elapsed=1.2, errors=(), **counts):
         first_awaited=100.0,
         last_change=100.0 + elapsed,
         finished=None if states["pending"] else 100.0 + elapsed,
-        errors=tuple(errors),
+        errors=tuple(ErrorGroup(kind, "", count) for kind, count in errors),
         **states,
     )
 

@@ -9,6 +9,7 @@ one line per name, in words.
 from __future__ import annotations
 
 import html
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,10 +82,13 @@ def notes(line: LineProgress) -> list[tuple[str, str]]:
 
 def error_names(line: LineProgress) -> str:
     """Return the most frequent error classes of a line, in a few words."""
-    if len(line.errors) == 1:
-        return line.errors[0][0]
-    shown = [f"{name} ×{times:,}" for name, times in line.errors[:3]]
-    if len(line.errors) > 3:
+    classes: Counter[str] = Counter()
+    for group in line.errors:
+        classes[group.kind] += group.count
+    if len(classes) == 1:
+        return next(iter(classes))
+    shown = [f"{name} ×{times:,}" for name, times in classes.most_common(3)]
+    if len(classes) > 3:
         shown.append("…")
     return ", ".join(shown)
 

@@ -1,4 +1,4 @@
-"""What the tracker shows of itself: immutable counts and times.
+"""What the tracker shows of itself: immutable counts, states and times.
 
 No logic of counting lives here, and nothing here changes after it was made: any
 thread may keep and read it.
@@ -7,15 +7,129 @@ thread may keep and read it.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
+class RefState(enum.IntEnum):
+    """What is known of one ref.
+
+    The numbers travel to the front end and stand in saved data: they are never
+    given anew.
+    """
+
+    #: Not submitted to a node yet: an argument is missing.
+    PENDING_ARGS = 0
+    #: Waits for a node, a worker or its actor; also when nothing more is known.
+    PENDING_NODE = 1
+    RUNNING = 2
+    #: The object exists; nobody has asked for the value.
+    READY = 3
+    #: The value reached an awaiter.
+    RESOLVED = 4
+    FAILED = 5
+    #: Asked to end, not ended yet.
+    CANCELLING = 6
+    CANCELLED = 7
+    #: Everybody let go of it before anything became of it.
+    RELEASED = 8
+
+    @property
+    def settled(self) -> bool:
+        """Whether this is an end: nothing more is waited for."""
+        return self in _SETTLED
+
+
+_SETTLED = frozenset(
+    {
+        RefState.READY,
+        RefState.RESOLVED,
+        RefState.FAILED,
+        RefState.CANCELLED,
+        RefState.RELEASED,
+    }
+)
+
+
+class RefRecord(NamedTuple):
+    """One ref of a line.
+
+    All times are seconds since the line's `LineProgress.first_awaited`, and may
+    be negative.
+
+    Attributes
+    ----------
+    index
+        Its position in the line, from 0; it never changes.
+    key
+        The ref's id, ``ref.binary()``.
+    state
+        What is known of it.
+    submitted
+        When it was submitted or, where that was not seen, first awaited.
+    started, ended
+        When its task began and ended to run, on the clock of its node; None
+        while that is unknown.
+    node
+        The address of the node it ran on; "" when unknown.
+    worker
+        The process id of the worker it ran in; 0 when unknown.
+    attempt
+        0 for the first try, and one more for each retry.
+    size
+        Bytes of the object; None when unknown.
+    error
+        ``"Kind: message"``, or "" when there is none.
+    """
+
+    # Hides the method of tuples, which nobody wants of a record.
+    index: int  # type: ignore[assignment]
+    key: bytes
+    state: RefState
+    submitted: float
+    started: float | None
+    ended: float | None
+    node: str
+    worker: int
+    attempt: int
+    size: int | None
+    error: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorGroup:
+    """Errors of one class and message.
+
+    Attributes
+    ----------
+    kind
+        The class name of the cause: ``"ZeroDivisionError"``.
+    message
+        One line, cut; "" when unknown.
+    count
+        How many refs failed with it.
+    short
+        The shortest useful traceback: the user's own frames; "" when unknown.
+    full
+        The remote traceback as Ray gives it, bounded; "" when unknown.
+    task
+        The id of one task of the group, if known.
+    """
+
+    kind: str
+    message: str
+    count: int
+    short: str = ""
+    full: str = ""
+    task: bytes | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class LineProgress:
-    """The refs of one name that one cell awaits or watches.
+    """The refs of one name that one cell has submitted, awaits or watches.
 
     All times are seconds of ``time.monotonic()``.
 
@@ -34,15 +148,28 @@ class LineProgress:
     cancelled
         Refs of which the await or the task was cancelled.
     pending
-        Refs awaited or watched and not settled.
+        Refs that have not settled, whatever else is known of them.
     first_awaited
-        When the first of them was awaited.
+        When the first of them was awaited; what the times of a `RefRecord`
+        count from.
     last_change
         When a count last changed.
     finished
         When the last one settled; None while some are pending.
     errors
-        Error class names with counts, most frequent first.
+        What went wrong, most frequent first.
+    running
+        Those of the pending that are known to be executed now.
+    cancelling
+        Those of the pending that were asked to end.
+    stragglers
+        Those of the running that take much longer than their finished siblings.
+    reason
+        Why the pending ones wait, in words; "" when nothing is known.
+    rate
+        Refs settled per second, smoothed; None while unknown.
+    eta
+        Seconds until all have settled; None while unknown.
     """
 
     name: str
@@ -55,7 +182,13 @@ class LineProgress:
     first_awaited: float
     last_change: float
     finished: float | None
-    errors: tuple[tuple[str, int], ...]
+    errors: tuple[ErrorGroup, ...]
+    running: int = 0
+    cancelling: int = 0
+    stragglers: int = 0
+    reason: str = ""
+    rate: float | None = None
+    eta: float | None = None
 
     @property
     def done(self) -> int:

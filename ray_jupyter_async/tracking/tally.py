@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..awaiting.observing import Outcome
-from .progress import CellProgress, LineProgress
+from .progress import CellProgress, ErrorGroup, LineProgress
 from .recent import Recent
 
 if TYPE_CHECKING:
@@ -91,7 +91,12 @@ class LineTally:
             first_awaited=self.first_awaited,
             last_change=self.last_change,
             finished=None if self.pending else self.last_change,
-            errors=tuple(sorted(self.errors.items(), key=lambda e: (-e[1], e[0]))),
+            errors=tuple(
+                ErrorGroup(kind, "", count)
+                for kind, count in sorted(
+                    self.errors.items(), key=lambda e: (-e[1], e[0])
+                )
+            ),
         )
 
 
