@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 
-def progress(refs: Iterable[ObjectRef[Any]]) -> None:
+def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     """Show the progress of refs under the running cell, live, at once.
 
     Nothing is awaited and no value fetched, so that the cell goes on; it may
@@ -79,8 +79,9 @@ def progress(refs: Iterable[ObjectRef[Any]]) -> None:
 
     Parameters
     ----------
-    refs : iterable of ray.ObjectRef
-        Of a local session, not of Ray Client.
+    refs : iterable of ray.ObjectRef, optional
+        Of a local session, not of Ray Client. Without them everything that this
+        kernel has submitted from its main thread and that has not ended.
 
     Raises
     ------

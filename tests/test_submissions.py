@@ -147,7 +147,7 @@ def test_only_the_last_names_are_kept():
 
 
 def test_a_failed_naming_does_not_fail_the_submission(submissions, monkeypatch):
-    def broken(submitted, name):
+    def broken(submitted, name, args):
         raise RuntimeError
 
     monkeypatch.setattr(submissions, "_remember", broken)

@@ -17,6 +17,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from . import observing, ray_internals
+from .failures import describe
 from .future import RefFuture
 from .observing import AwaitEvent, Outcome
 from .reading import readers
@@ -263,8 +264,7 @@ def _settled_event(await_: Await, error: BaseException | None) -> AwaitEvent:
         await_.origin,
         now,
         Outcome.FAILED,
-        # A task's error is a class of Ray's making; its cause has the user's.
-        type(getattr(error, "cause", None) or error).__name__,
+        *describe(error, await_.origin),
     )
 
 

@@ -51,6 +51,9 @@ class AwaitEvent(NamedTuple):
         None for "awaited".
     error : str or None
         The name of the error's class, for `Outcome.FAILED`.
+    message, traceback : str
+        Its message, one line and cut, and its remote traceback. Of many alike
+        only the first have one; see `failures.describe`.
     """
 
     kind: Literal["awaited", "settled"]
@@ -59,6 +62,8 @@ class AwaitEvent(NamedTuple):
     at: float
     outcome: Outcome | None = None
     error: str | None = None
+    message: str = ""
+    traceback: str = ""
 
 
 Observer = Callable[[Sequence[AwaitEvent]], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from traitlets import Enum, Float, TraitError
+from traitlets import Bool, Enum, Float, Integer, TraitError
 from traitlets.config import Config, SingletonConfigurable
 
 if TYPE_CHECKING:
@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 class RayAsync(SingletonConfigurable):
     """Settings of ray_jupyter_async."""
+
+    tracking = Bool(
+        True,
+        help="Whether submitted and awaited refs are tracked at all. Without it no "
+        "progress is shown, and Stop, %ray_cancel and %ray_refs know of no task.",
+    ).tag(config=True)
+
+    remembered_refs = Integer(
+        200_000,
+        min=1_000,
+        help="How many refs are remembered one by one; older ones that have settled "
+        "are counted only. About 250 bytes each.",
+    ).tag(config=True)
 
     progress = Enum(
         ["auto", "off"],

@@ -9,7 +9,9 @@ from ..awaiting import patch, unpatch
 from ..awaiting.observing import add_observer, remove_observer
 from ..awaiting.sessions import local_session_of
 from ..awaiting.watching import watch_ready
-from ..tracking.running_tasks import RunningTasks
+from ..tracking.blocking_gets import BlockingGets
+from ..tracking.cluster_view import ClusterView
+from ..tracking.running_tasks import RunningTasks, cancel_tasks
 from ..tracking.submissions import Submissions
 from ..tracking.tracker import Tracker
 from . import magics
@@ -58,7 +60,7 @@ def unload(shell: InteractiveShell) -> None:
         extension.unload()
 
 
-def progress(refs: Iterable[Ref]) -> None:
+def progress(refs: Iterable[Ref] | None = None) -> None:
     """Show the progress of refs under this cell, at once and without awaiting.
 
     See `ray_jupyter_async.progress`.
@@ -67,7 +69,7 @@ def progress(refs: Iterable[Ref]) -> None:
         raise RuntimeError(
             "progress() shows in a notebook cell: run %load_ext ray_jupyter_async first"
         )
-    _loaded.show_progress(list(refs))
+    _loaded.show_progress(None if refs is None else list(refs))
 
 
 class Extension:
@@ -87,8 +89,15 @@ class Extension:
         self.shell = shell
         self.config = RayAsync.of_shell(shell)
         self._submissions = Submissions()
-        self.tracker = Tracker(self._submissions.name_of)
-        self._pump = Pump(self.tracker, CellDisplay)
+        self.tracker = Tracker(
+            self._submissions.name_of,
+            take_submitted=self._submissions.take_fresh,
+            cancel_tasks=lambda tasks, force: cancel_tasks(tasks, force=force),
+        )
+        self._submissions.on_session_end = self.tracker.end_session
+        self._view = ClusterView(self.tracker, self._submissions)
+        self._blocking = BlockingGets(self.tracker)
+        self._pump = Pump(self.tracker, CellDisplay, self._view, self._blocking)
         self._loops = NestedLoops()
         self.tasks = RunningTasks(self._submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
@@ -111,14 +120,11 @@ class Extension:
                 undo.callback(unpatch)
             if add_alias():
                 undo.callback(remove_alias)
-            undo.callback(self._submissions.uninstall)
-            self._submissions.install()
-            add_observer(self.tracker.record)
-            undo.callback(remove_observer, self.tracker.record)
-            add_observer(self.tasks.record)
-            undo.callback(remove_observer, self.tasks.record)
+            undo.callback(self._track, on=False)
             undo.callback(self._loops.detach)
             self._loops.attach()
+            undo.callback(self._view.stop)
+            self._view.start()
             if has_front_end(self.shell):
                 undo.callback(self._pump.stop)
                 self._pump.start()
@@ -142,13 +148,17 @@ class Extension:
         """Take everything out, in the opposite order."""
         self._undo.close()
 
-    def show_progress(self, refs: list[Ref]) -> None:
+    def show_progress(self, refs: list[Ref] | None) -> None:
         """Show refs under the cell that runs now; see `progress`."""
         cell = self._cells.current()
         if cell is None or not has_front_end(self.shell):
             raise RuntimeError(
                 "progress() shows under a running notebook cell, and there is none"
             )
+        if refs is None:
+            self.tracker.adopt(cell.id, self._view.running_refs())
+            self._pump.show_at_once(cell.id)
+            return
         for ref in refs:
             # Refused before anything is recorded, and before the id of a Ray
             # Client ref is asked for, which may wait for the network.
@@ -178,6 +188,21 @@ class Extension:
     def _configure(self) -> None:
         off = self.config.progress == "off"
         self._pump.delay = float("inf") if off else self.config.progress_delay
+        self.tracker.limit = self.config.remembered_refs
+        self._track(on=self.config.tracking)
+
+    def _track(self, *, on: bool) -> None:
+        """Have submissions, awaits and blocking calls tracked, or nothing at all."""
+        if on:
+            self._submissions.install()
+            self._blocking.install()
+            add_observer(self.tracker.record)
+            add_observer(self.tasks.record)
+        else:
+            remove_observer(self.tasks.record)
+            remove_observer(self.tracker.record)
+            self._blocking.uninstall()
+            self._submissions.uninstall()
 
 
 def has_front_end(shell: InteractiveShell) -> bool:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from ..tracking.blocking_gets import BlockingGets
+    from ..tracking.cluster_view import ClusterView
     from ..tracking.progress import CellProgress
     from ..tracking.tracker import Tracker
     from .cells import Cell
@@ -101,6 +103,10 @@ class Pump:
     make_display
         Makes what shows a cell's progress. Called on the pump's thread, as all
         methods of what it returns.
+    view
+        Looks after the tasks of cells that are shown.
+    blocking
+        Knows the cells that block in `ray.get`; none, if it is None.
     delay
         How many seconds a cell must have waited, in all, before it shows
         anything.
@@ -112,6 +118,8 @@ class Pump:
         self,
         tracker: Tracker,
         make_display: Callable[[Cell], Display],
+        view: ClusterView | None = None,
+        blocking: BlockingGets | None = None,
         *,
         delay: float = 0.5,
         rate: float = 10.0,
@@ -119,6 +127,8 @@ class Pump:
         self.delay = delay
         self._tracker = tracker
         self._make_display = make_display
+        self._view = view
+        self._blocking = blocking
         self._period = 1.0 / rate
         self._thread: threading.Thread | None = None
         # A SimpleQueue because its `put` is reentrant: records may come in from
@@ -163,6 +173,8 @@ class Pump:
     def cell_started(self, cell: Cell) -> None:
         """Note a cell in which progress can be shown."""
         self._known[cell.id] = _Known(cell)
+        # It may block before it has told of anything else.
+        self._wake()
 
     def show_at_once(self, cell_id: Hashable) -> None:
         """Show the progress of a cell without the delay, as soon as it has any."""
@@ -191,7 +203,10 @@ class Pump:
         known.code_finished = True
         self._forget_finished()
         # Most cells await nothing, and end here.
-        if self._thread is None or self._tracker.read_cell(cell_id) is None:
+        progress = self._tracker.read_cell(cell_id)
+        if self._thread is None or progress is None:
+            return
+        if known.display is None and not known.at_once and not progress.waited:
             return
         finish = _Finish(cell_id)
         self._messages.put(finish)
@@ -263,7 +278,22 @@ class Pump:
                 self._watched.discard(cell_id)
             else:
                 due = at if due is None else min(due, at)
+        at = self._look_for_blocking()
+        if at is not None:
+            due = at if due is None else min(due, at)
         return due
+
+    def _look_for_blocking(self) -> float | None:
+        """Look for cells that block; return when to do so again."""
+        if self._blocking is None or self.delay == float("inf"):
+            return None
+        again = self._blocking.look(self.delay / 2)
+        # A cell that runs may begin to block at any moment.
+        if again is None and any(
+            not known.code_finished for known in list(self._known.values())
+        ):
+            again = time.monotonic() + max(self.delay / 2, self._period)
+        return again
 
     def _guarded(
         self, known: _Known, step: Callable[[_Known], float | None]
@@ -280,6 +310,9 @@ class Pump:
 
     def _end(self, known: _Known) -> float | None:
         """Look at a cell whose code has just ended: static at once if settled."""
+        if self._view is not None and known.display is not None:
+            # What nobody awaited may have ended too.
+            self._view.settle_ended(known.cell.id)
         progress = self._read(known)
         if progress is not None and progress.settled:
             self._make_static(known)
@@ -319,6 +352,8 @@ class Pump:
         """Show a cell's progress if it has waited for long enough."""
         if progress.settled and not known.at_once:
             return None
+        if not progress.waiting and not known.at_once:
+            return None
         missing = self.delay - (progress.waited - known.waited_before)
         if missing > 0 and not known.at_once:
             return progress.taken + missing
@@ -331,6 +366,8 @@ class Pump:
         if known.display is None:
             known.display = self._make_display(known.cell)
         known.display.show(progress)
+        if self._view is not None and not progress.settled:
+            self._view.follow(known.cell.id)
         known.next_sending = progress.taken + _HEARTBEAT
 
     def _make_static(self, known: _Known) -> None:

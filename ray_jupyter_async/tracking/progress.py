@@ -70,9 +70,11 @@ class RefRecord(NamedTuple):
         What is known of it.
     submitted
         When it was submitted or, where that was not seen, first awaited.
-    started, ended
-        When its task began and ended to run, on the clock of its node; None
-        while that is unknown.
+    started
+        When its task began to run, by its node's clock; None while unknown.
+    ended
+        When its task ended, by its node's clock or, while that is unknown, when
+        this process saw that the ref had settled; None before.
     node
         The address of the node it ran on; "" when unknown.
     worker
@@ -203,7 +205,7 @@ class LineProgress:
 
 @dataclasses.dataclass(frozen=True)
 class CellProgress:
-    """Everything one cell awaits or watches, a line per name.
+    """Everything one cell has submitted, awaits or watches, a line per name.
 
     Attributes
     ----------
@@ -219,6 +221,9 @@ class CellProgress:
         Whether the cell's code has ended.
     taken
         When this was read, ``time.monotonic()``.
+    waiting
+        Those of the pending that are awaited or watched. Of the others the cell
+        only submitted the task.
     """
 
     origin: Hashable
@@ -227,6 +232,7 @@ class CellProgress:
     waited: float
     code_finished: bool
     taken: float
+    waiting: int = 0
 
     @property
     def settled(self) -> bool:

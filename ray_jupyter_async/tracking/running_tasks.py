@@ -8,32 +8,21 @@ here is the part of Ray's private API touched that this stands on (seen in
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ray
 from ray import ObjectRef
 
-from ..awaiting.gate import ClosedError, Gate
-from ..awaiting.ray_internals import before_disconnect, connected_core
+from ..awaiting.gate import ClosedError
+from .connection import connected, own_address, unfinished
+from .object_ids import TASK_ID_BYTES, is_method, return_id
 from .recent import Recent
-from .submissions import TASK_ID_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from ..awaiting.observing import AwaitEvent
     from .submissions import Submissions
-
-logger = logging.getLogger("ray_jupyter_async")
-
-# The layout of a task's id (src/ray/common/id.h, 2.60): 8 bytes of its own, then
-# its actor's id, whose own 12 bytes are all ones where there is no actor.
-_ACTOR = slice(8, 20)
-_NO_ACTOR = b"\xff" * 12
-# The id of a task's first return, or of its generator, is the task's and a 1.
-_FIRST_RETURN = (1).to_bytes(4, "little")
 
 
 class RunningTask(NamedTuple):
@@ -56,7 +45,7 @@ class RunningTask(NamedTuple):
     @property
     def of_actor(self) -> bool:
         """Whether it is an actor's method, which Ray does not end by force."""
-        return self.id[_ACTOR] != _NO_ACTOR
+        return is_method(self.id)
 
     def belongs_to(self, cell: Hashable) -> bool:
         """Whether this cell submitted or awaited it."""
@@ -95,14 +84,14 @@ class RunningTasks:
                 self._submissions.origin_of(task),
                 self._awaited.get(task),
             )
-            for task in _unfinished()
+            for task in unfinished() or []
         ]
         return [task for task in found if task[2:] != (None, None)]
 
     def still(self, tasks: Iterable[RunningTask]) -> list[RunningTask]:
         """Give those of `tasks` that have not ended."""
-        unfinished = set(_unfinished())
-        return [task for task in tasks if task.id in unfinished]
+        running = set(unfinished() or [])
+        return [task for task in tasks if task.id in running]
 
     def cancel(
         self, tasks: Iterable[RunningTask], *, force: bool = False
@@ -114,45 +103,36 @@ class RunningTasks:
         list of (RunningTask, str)
             Those that Ray refused to cancel, and why.
         """
-        refused = []
-        try:
-            owner = _own_address()
-        except ClosedError:
-            return [(task, "Ray is not connected") for task in tasks]
-        for task in tasks:
-            try:
-                _cancel(task.id, owner, force=force)
-            except Exception as error:
-                refused.append((task, str(error)))
-        return refused
+        by_id = {task.id: task for task in tasks}
+        return [(by_id[task], why) for task, why in cancel_tasks(by_id, force=force)]
 
 
-def _unfinished() -> list[bytes]:
-    """Give the ids of the tasks that the main thread submitted and that run."""
+def cancel_tasks(
+    tasks: Iterable[bytes], *, force: bool = False
+) -> list[tuple[bytes, str]]:
+    """Ask Ray to cancel tasks, by their ids; on any thread.
+
+    Returns
+    -------
+    list of (bytes, str)
+        Those that Ray refused to cancel, and why.
+    """
+    refused = []
     try:
-        with _connected() as core:
-            raylet = cast("Any", ray)._raylet
-            job = raylet.JobID(core.get_current_job_id().binary())
-            driver = raylet.TaskID.for_driver_task(job)
-            pending = core.get_pending_children_task_ids(driver)
+        owner = own_address()
     except ClosedError:
-        return []
-    except Exception:
-        logger.debug("this version of Ray does not tell what runs", exc_info=True)
-        return []
-    return [task.binary() for task in pending]
-
-
-def _own_address() -> bytes:
-    """Give the address of this process as the owner of what it submits."""
-    with _connected() as core:
-        address: bytes = core.get_owner_address(cast("Any", ray).put(None))
-    return address
+        return [(task, "Ray is not connected") for task in tasks]
+    for task in tasks:
+        try:
+            _cancel(task, owner, force=force)
+        except Exception as error:
+            refused.append((task, str(error)))
+    return refused
 
 
 def _cancel(task: bytes, owner: bytes, *, force: bool) -> None:
-    key = task + _FIRST_RETURN
-    with _connected() as core:
+    key = return_id(task)
+    with connected() as core:
         ref = cast("Any", ObjectRef)(key, owner)
         try:
             ray.cancel(ref, force=force)
@@ -162,29 +142,3 @@ def _cancel(task: bytes, owner: bytes, *, force: bool) -> None:
             # Everybody has let go of its refs; Ray cancels only what has an owner.
             core.deserialize_and_register_object_ref(key, ObjectRef.nil(), owner, b"")
             ray.cancel(ref, force=force)
-
-
-# The connected session's core worker, and its gate.
-_known: tuple[Any, Gate] | None = None
-
-
-@contextmanager
-def _connected() -> Iterator[Any]:
-    """Give the core worker, and keep it from being destroyed meanwhile.
-
-    Raises
-    ------
-    ClosedError
-        If no session is connected.
-    """
-    global _known
-    core = connected_core()
-    if core is None:
-        raise ClosedError
-    known = _known
-    if known is None or known[0] is not core:
-        gate = Gate()
-        before_disconnect(gate.close)
-        _known = known = (core, gate)
-    with known[1].open():
-        yield core

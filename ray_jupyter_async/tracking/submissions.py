@@ -1,9 +1,9 @@
-"""The names of submitted tasks: a hook on Ray's two submit methods.
+"""What is submitted, and under which name: a hook on Ray's two submit methods.
 
-Only here is Ray's private submit API touched. The hook remembers a name and a
-cell per task id and nothing else: no ref, no argument, no handle. A task id
-names all that comes of the task: each of ``num_returns`` refs, and every item of
-a generator.
+Only here is Ray's private submit API touched. The hook remembers ids, a name, a
+cell and a time per task and nothing else: no ref, no argument, no handle. A task
+id names all that comes of the task: each of ``num_returns`` refs, and every item
+of a generator.
 """
 
 # Private names of Ray, in this one place.
@@ -13,10 +13,16 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..awaiting.observing import origin
+from ..awaiting.ray_internals import before_disconnect, connected_core
+from .connection import submits_for_driver
+from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
 
 logger = logging.getLogger("ray_jupyter_async")
@@ -24,18 +30,53 @@ logger = logging.getLogger("ray_jupyter_async")
 PUT_NAME = "ray.put"
 UNKNOWN_NAME = "other refs"
 
-# The layout of an object id, Ray 2.40 to 2.60: 24 bytes of task id, then an
-# index (little endian). What `ray.put` makes has an index above all possible
-# returns of a task (`kMaxReturns` in src/ray/common/id.h, 100,000,000).
-TASK_ID_BYTES = 24
-_FIRST_PUT_INDEX = 100_000_001
+#: So many submissions wait for somebody to take them, at most; the oldest goes.
+_MOST_FRESH = 200_000
+#: When more wait than this, somebody is asked to take them.
+_MANY_FRESH = 10_000
+# Of the tasks whose results a task takes as arguments, so many are remembered.
+_MOST_DEPENDENCIES = 16
 
 Wrapped = Callable[..., Any]
-Note = Callable[[Any, Any, dict[str, Any]], None]
+Note = Callable[[Any, Any, Any, dict[str, Any]], None]
+
+
+class Submission(NamedTuple):
+    """One task that was submitted.
+
+    Attributes
+    ----------
+    key : bytes
+        The id of its first return.
+    returns : int
+        How many refs came of it; 1 for a generator, whose items join when they
+        are awaited.
+    name : str
+    origin : Hashable or None
+        `observing.origin` as it was.
+    at : float
+        ``time.monotonic()``.
+    of_driver : bool
+        Whether `connection.unfinished` tells of it.
+    """
+
+    key: bytes
+    returns: int
+    name: str
+    origin: Hashable | None
+    at: float
+    of_driver: bool
+
+    def ids(self) -> list[bytes]:
+        """Give the ids of all refs that came of it."""
+        if self.returns == 1:
+            return [self.key]
+        task = self.key[:TASK_ID_BYTES]
+        return [return_id(task, number) for number in range(1, self.returns + 1)]
 
 
 class Submissions:
-    """Remembers under which name each task of this process was submitted.
+    """Remembers what this process has submitted, and under which names.
 
     `install` may be called before ``ray.init()``. It imports ray. All other
     methods may be called on any thread.
@@ -56,6 +97,19 @@ class Submissions:
         # because there may be as many as tasks.
         self._method_names: Recent[tuple[str, str], str] = Recent(10_000)
         self._function_names: Recent[str, str] = Recent(10_000)
+        # Of tasks that take refs as arguments: the tasks that make these.
+        self._dependencies: Recent[bytes, tuple[bytes, ...]] = Recent(limit)
+        self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
+        #: Called now and then while many submissions wait to be taken; it may
+        #: only wake somebody up.
+        self.on_many: Callable[[], None] | None = None
+        #: Called as a Ray session in which something was submitted is about to
+        #: end.
+        self.on_session_end: Callable[[], None] | None = None
+        # By thread: whether Ray's driver is who submits there, and in which
+        # session that was found out.
+        self._driver_threads: dict[int, tuple[Any, bool]] = {}
+        self._core: Any = None
         self._hooks: list[_Hook] = []
         self._ref_type: Any = None
 
@@ -106,7 +160,7 @@ class Submissions:
         name = self._names.get(key[:TASK_ID_BYTES])
         if name is not None:
             return name
-        if int.from_bytes(key[TASK_ID_BYTES:], "little") >= _FIRST_PUT_INDEX:
+        if is_put(key):
             return PUT_NAME
         return UNKNOWN_NAME
 
@@ -120,11 +174,24 @@ class Submissions:
         """
         return self._origins.get(task[:TASK_ID_BYTES])
 
+    def dependencies_of(self, task: bytes) -> tuple[bytes, ...]:
+        """Return the ids of the tasks that make a task's arguments.
+
+        Some of the first refs among its arguments, not those within lists.
+        """
+        return self._dependencies.get(task) or ()
+
+    def take_fresh(self) -> list[Submission]:
+        """Return what was submitted since the last call, at most 200,000."""
+        fresh = self._fresh
+        # Not "until empty": more may come in meanwhile.
+        return [fresh.popleft() for _ in range(len(fresh))]
+
     def __len__(self) -> int:
         return len(self._names)
 
     def _note_function(
-        self, submitted: Any, function: Any, options: dict[str, Any]
+        self, submitted: Any, function: Any, args: Any, options: dict[str, Any]
     ) -> None:
         name = options.get("name")
         if not name:
@@ -132,10 +199,10 @@ class Submissions:
             name = self._function_names.get(full)
             if name is None:
                 name = self._function_names[full] = full.rpartition(".")[2]
-        self._remember(submitted, name)
+        self._remember(submitted, name, args)
 
     def _note_method(
-        self, submitted: Any, method: Any, options: dict[str, Any]
+        self, submitted: Any, method: Any, args: Any, options: dict[str, Any]
     ) -> None:
         name = options.get("name")
         if not name:
@@ -145,12 +212,14 @@ class Submissions:
             if name is None:
                 name = f"{key[0].rpartition('.')[2]}.{key[1]}"
                 self._method_names[key] = name
-        self._remember(submitted, name)
+        self._remember(submitted, name, args)
 
-    def _remember(self, submitted: Any, name: str) -> None:
+    def _remember(self, submitted: Any, name: str, args: Any) -> None:
         ref: Any = submitted
+        returns = 1
         if type(ref) is not self._ref_type:
             if type(ref) is list:
+                returns = len(ref)
                 ref = ref[0]
             # A streaming generator: its own ref carries its task's id.
             ref = getattr(ref, "_generator_ref", ref)
@@ -158,9 +227,48 @@ class Submissions:
             # network.
             if type(ref) is not self._ref_type:
                 return
-        task = ref.binary()[:TASK_ID_BYTES]
+        key = ref.binary()
+        task = key[:TASK_ID_BYTES]
+        who = origin.get()
         self._names[task] = name
-        self._origins[task] = origin.get()
+        self._origins[task] = who
+        if args:
+            self._note_dependencies(task, args)
+        of_driver = self._of_driver()
+        self._fresh.append(
+            Submission(key, returns, name, who, time.monotonic(), of_driver)
+        )
+        if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
+            self.on_many()
+
+    def _note_dependencies(self, task: bytes, args: Any) -> None:
+        ref_type = self._ref_type
+        made_by = [arg.binary() for arg in args if type(arg) is ref_type]
+        if made_by:
+            self._dependencies[task] = tuple(
+                key[:TASK_ID_BYTES]
+                for key in made_by[:_MOST_DEPENDENCIES]
+                if not is_put(key)
+            )
+
+    def _of_driver(self) -> bool:
+        core = connected_core()
+        thread = threading.get_ident()
+        known = self._driver_threads.get(thread)
+        if known is None or known[0] is not core:
+            if core is not self._core:
+                self._core = core
+                before_disconnect(self._session_ends)
+            if len(self._driver_threads) > 1000:
+                self._driver_threads.clear()  # of threads that have ended
+            known = self._driver_threads[thread] = (core, submits_for_driver())
+        return known[1]
+
+    def _session_ends(self) -> None:
+        self._core = None
+        self._driver_threads.clear()
+        if self.on_session_end is not None:
+            self.on_session_end()
 
 
 class _Hook:
@@ -188,7 +296,13 @@ class _Hook:
             note = self.note
             if note is not None:
                 try:
-                    note(submitted, submitter, options)
+                    # Ray passes the task's arguments as `args`, by name or first.
+                    note(
+                        submitted,
+                        submitter,
+                        args[0] if args else options.get("args"),
+                        options,
+                    )
                 except Exception:
                     # The task is submitted: its ref must reach the caller
                     # whatever became of the name.

@@ -1,8 +1,8 @@
 """The tracker: records in on any thread, counts per cell out.
 
 It pins nothing: records carry ids, names and times. It knows no widget; a
-display reads `Tracker.read_cell` or `Tracker.snapshot`, and may be told through
-`Tracker.on_record` when there is something to read.
+display reads `Tracker.read_cell`, `Tracker.read_refs` or `Tracker.snapshot`, and
+may be told through `Tracker.on_record` when there is something to read.
 """
 
 from __future__ import annotations
@@ -10,50 +10,46 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from .progress import CellProgress, Progress
-from .tally import CellTally, LineTally, merge_lines
+from .error_groups import Failure
+from .lines import LineTally, merge_lines
+from .object_ids import TASK_ID_BYTES
+from .progress import CellProgress, Progress, RefRecord
+from .records import Records
+from .tally import CellTally
+from .watches import Watches, WatchEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
     from ..awaiting.observing import AwaitEvent
+    from .submissions import Submission
+    from .task_events import TaskEvent
+    from .watches import Ref, Watcher
 
 # Records that nobody has drained for so long are applied by who records them.
 _DRAIN_EVERY = 2.0
 _DRAIN_ABOVE = 100_000
 
+#: How many refs are remembered by default (`RayAsync.remembered_refs`).
+REMEMBERED_REFS = 200_000
 
-class Ref(Protocol):
-    """What the tracker needs of a ref: its id."""
-
-    def binary(self) -> bytes:
-        """Return the id."""
+CancelTasks = Callable[[Iterable[bytes], bool], "list[tuple[bytes, str]]"]
 
 
-Watcher = Callable[
-    [Sequence[Any], Callable[[bytes, str | None], None], Callable[[bytes], None]],
-    Callable[[], None],
-]
-"""Calls one of the two callbacks once per ref, on any thread: the first as it
-becomes ready, with its id and the name of its error or None; the second with its
-id when everybody let go of it before. What it returns ends the watch. It must not
-pin the refs."""
+def _nothing_submitted() -> Sequence[Submission]:
+    return ()
 
 
-class WatchEvent(NamedTuple):
-    """One thing that happened to one watched ref; the fields of `AwaitEvent`."""
-
-    kind: Literal["watched", "ready", "unwatched"]
-    key: bytes
-    origin: object | None
-    at: float
-    outcome: None = None
-    error: str | None = None
+def _cannot_cancel(tasks: Iterable[bytes], force: bool) -> list[tuple[bytes, str]]:
+    del force
+    return [(task, "nobody here can cancel tasks") for task in tasks]
 
 
 class Tracker:
-    """Counts what each cell awaits, by name.
+    """Counts what each cell submits and awaits, by name.
 
     Every method may be called on any thread.
 
@@ -61,15 +57,31 @@ class Tracker:
     ----------
     name_of
         Gives the name for a ref's id; called once per ref and cell.
+    take_submitted
+        Gives what was submitted since the last call.
+    cancel_tasks
+        Asks Ray to cancel tasks by their ids, perhaps by force; gives those
+        that it refused, and why.
     keep_cells
         How many cells are remembered. Older ones with nothing pending remain
         in the kernel's totals only.
+    limit
+        How many refs are remembered. Beyond it those that settled first remain
+        in the counts only.
     """
 
     def __init__(
-        self, name_of: Callable[[bytes], str], *, keep_cells: int = 100
+        self,
+        name_of: Callable[[bytes], str],
+        *,
+        take_submitted: Callable[[], Sequence[Submission]] = _nothing_submitted,
+        cancel_tasks: CancelTasks = _cannot_cancel,
+        keep_cells: int = 100,
+        limit: int = REMEMBERED_REFS,
     ) -> None:
         self._name_of = name_of
+        self._take_submitted = take_submitted
+        self._cancel_tasks = cancel_tasks
         self._keep_cells = keep_cells
         #: Called after records came in, on the recording thread: it may only
         #: wake somebody up.
@@ -79,13 +91,22 @@ class Tracker:
         self._inbox: deque[Sequence[AwaitEvent | WatchEvent]] = deque()
         self._undrained = 0
         self._drained_at = time.monotonic()
+        self._watches = Watches(self.record)
         # Owns everything below.
         self._lock = threading.Lock()
+        self._records = Records(limit)
         self._cells: dict[Hashable, CellTally] = {}
         self._changed: set[Hashable] = set()
         self._retired: dict[str, LineTally] = {}
-        # How each watch that still waits is ended, by its own set of ids.
-        self._watches: dict[int, Callable[[], None]] = {}
+
+    @property
+    def limit(self) -> int:
+        """How many refs are remembered; a lower one counts from now on."""
+        return self._records.limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._records.limit = limit
 
     def record(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
         """Take a batch of records; the observer for `awaiting`.
@@ -110,7 +131,11 @@ class Tracker:
             self.on_record()
 
     def watch(
-        self, refs: Sequence[Ref], watcher: Watcher, origin: Hashable
+        self,
+        refs: Sequence[Ref],
+        watcher: Watcher,
+        origin: Hashable,
+        since: float | None = None,
     ) -> Callable[[], None]:
         """Count ``refs`` as pending until each is ready, fetching no value.
 
@@ -122,6 +147,9 @@ class Tracker:
             Tells when each is ready.
         origin
             The cell that shows them.
+        since
+            Since when the cell waits for them, ``time.monotonic()``; now, if
+            not given.
 
         Returns
         -------
@@ -129,51 +157,71 @@ class Tracker:
             Ends the watch. Refs not ready by then are no longer counted,
             unless they are awaited too. A second call does nothing.
         """
-        waiting = dict.fromkeys(ref.binary() for ref in refs)
-        now = time.monotonic()
-        self.record([WatchEvent("watched", key, origin, now) for key in waiting])
-
-        # `pop` decides between these and `stop`; each ref ends once.
-        def on_ready(key: bytes, error: str | None) -> None:
-            if waiting.pop(key, self) is None:
-                at = time.monotonic()
-                self.record([WatchEvent("ready", key, origin, at, error=error)])
-                forget_if_over()
-
-        def on_released(key: bytes) -> None:
-            if waiting.pop(key, self) is None:
-                self.record([WatchEvent("unwatched", key, origin, time.monotonic())])
-                forget_if_over()
-
-        def forget_if_over() -> None:
-            if not waiting:
-                self._watches.pop(id(waiting), None)
-
-        def take_back() -> None:
-            at = time.monotonic()
-            left = [key for key in list(waiting) if waiting.pop(key, self) is None]
-            if left:
-                self.record([WatchEvent("unwatched", key, origin, at) for key in left])
-
-        try:
-            stop_watcher = watcher(refs, on_ready, on_released)
-        except BaseException:
-            take_back()
-            raise
-
-        def stop() -> None:
-            self._watches.pop(id(waiting), None)
-            stop_watcher()
-            take_back()
-
-        self._watches[id(waiting)] = stop
-        forget_if_over()
-        return stop
+        return self._watches.begin(refs, watcher, origin, since)
 
     def end_watches(self) -> None:
         """End all watches that still wait."""
-        for stop in list(self._watches.values()):
-            stop()
+        self._watches.end()
+
+    def adopt(self, origin: Hashable, keys: Iterable[bytes]) -> None:
+        """Count refs of running tasks in a cell that has not submitted them."""
+        now = time.monotonic()
+        with self._lock:
+            self._apply_inbox()
+            cell = self._cell(origin)
+            for key in keys:
+                cell.submitted(key, now, self._name_of(key), of_driver=True)
+            self._changed.add(origin)
+
+    def cancel(
+        self,
+        origin: Hashable,
+        name: str | None = None,
+        keys: Iterable[bytes] | None = None,
+        *,
+        force: bool = False,
+    ) -> list[tuple[bytes, str]]:
+        """Ask Ray to cancel the tasks of refs that have not settled.
+
+        Parameters
+        ----------
+        origin
+            The cell.
+        name
+            Only those of this line.
+        keys
+            Only these refs, by their ids.
+        force
+            Whether to end them by killing their workers.
+
+        Returns
+        -------
+        list of (bytes, str)
+            The refs for which Ray refused it, and why. The others are
+            `RefState.CANCELLING` until they settle.
+        """
+        with self._lock:
+            self._apply_inbox()
+            cell = self._cells.get(origin)
+            pending = [] if cell is None else cell.unsettled(name)
+        if keys is not None:
+            wanted = set(keys)
+            pending = [key for key in pending if key in wanted]
+        tasks = dict.fromkeys(key[:TASK_ID_BYTES] for key in pending)
+        # Not under the lock: it takes its time, and may call back.
+        refused = dict(self._cancel_tasks(tasks, force))
+        now = time.monotonic()
+        with self._lock:
+            for key in pending:
+                if cell is not None and key[:TASK_ID_BYTES] not in refused:
+                    cell.cancelling(key, now)
+            self._changed.add(origin)
+        self._tell()
+        return [
+            (key, refused[key[:TASK_ID_BYTES]])
+            for key in pending
+            if key[:TASK_ID_BYTES] in refused
+        ]
 
     def drain(self) -> None:
         """Apply all records that have come in."""
@@ -193,15 +241,45 @@ class Tracker:
             self._apply_inbox()
             cell = self._cells.get(origin)
             if cell is not None and not cell.code_finished:
-                cell.finish_code()
+                cell.code_finished = True
                 self._changed.add(origin)
 
     def read_cell(self, origin: Hashable) -> CellProgress | None:
-        """Return the counts of one cell; None if it awaited nothing, or long ago."""
+        """Return the counts of one cell; None if it has no refs, or had long ago."""
         with self._lock:
             self._apply_inbox()
             cell = self._cells.get(origin)
             return None if cell is None else cell.read(time.monotonic())
+
+    def read_refs(
+        self, origin: Hashable, name: str, since: int = 0
+    ) -> tuple[list[RefRecord], int]:
+        """Return the refs of one line that have changed.
+
+        Parameters
+        ----------
+        origin
+            The cell.
+        name
+            The line's name.
+        since
+            The version that an earlier call returned, or 0 for all.
+
+        Returns
+        -------
+        list of RefRecord
+            Those that changed after it, by index; now and then also some that
+            did not. Evicted ones are missing.
+        int
+            The version to ask with next time.
+        """
+        with self._lock:
+            self._apply_inbox()
+            cell = self._cells.get(origin)
+            line = None if cell is None else cell.lines.get(name)
+            if line is None:
+                return [], 0
+            return self._records.read(line.records, since, line.first_awaited)
 
     def snapshot(self) -> Progress:
         """Return the counts of all cells and the totals by name."""
@@ -214,32 +292,152 @@ class Tracker:
                 merge_lines(totals, cell.lines.values())
             return Progress(
                 cells=tuple(cell.read(now) for cell in self._cells.values()),
-                totals=tuple(line.read() for line in totals.values()),
+                totals=tuple(line.read(now) for line in totals.values()),
             )
+
+    def unexplained(
+        self, origins: Iterable[Hashable], since: float
+    ) -> dict[Hashable, list[bytes]]:
+        """Return the refs of cells that Ray's own books may say more of."""
+        with self._lock:
+            self._apply_inbox()
+            return {
+                origin: self._cells[origin].unexplained(since)
+                for origin in origins
+                if origin in self._cells
+            }
+
+    def unsettled(self) -> dict[Hashable, list[bytes]]:
+        """Return the refs of all cells that have not settled."""
+        with self._lock:
+            self._apply_inbox()
+            return {
+                origin: cell.unsettled()
+                for origin, cell in self._cells.items()
+                if cell.pending
+            }
+
+    def end_finished(
+        self,
+        keys: Mapping[Hashable, Iterable[bytes]],
+        running: Container[bytes],
+        failures: Mapping[bytes, str],
+    ) -> None:
+        """Settle refs whose tasks have ended.
+
+        Parameters
+        ----------
+        keys
+            Refs by cell, taken before `running` was: what was submitted since
+            is not among them.
+        running
+            The ids of the tasks that run.
+        failures
+            Ray's names of the errors that some of the refs are.
+        """
+        changed = False
+        with self._lock:
+            for origin, of_cell in keys.items():
+                cell = self._cells.get(origin)
+                if cell is not None and cell.ended_with(running, of_cell, failures):
+                    self._changed.add(origin)
+                    changed = True
+        if changed:
+            self._tell()
+
+    def end_session(self) -> None:
+        """Settle the refs that nobody awaits and whose tasks ended with their Ray."""
+        now = time.monotonic()
+        with self._lock:
+            self._apply_inbox()
+            for origin, cell in self._cells.items():
+                if cell.pending:
+                    cell.session_ended(now)
+                    self._changed.add(origin)
+        self._tell()
+
+    def explain(
+        self,
+        keys: Mapping[Hashable, Iterable[bytes]],
+        events: Mapping[bytes, TaskEvent],
+        running: Container[bytes],
+    ) -> None:
+        """Take what Ray's own books say of refs.
+
+        Parameters
+        ----------
+        keys
+            Refs by cell.
+        events
+            By task.
+        running
+            The ids of the tasks that run, as in `end_finished`.
+        """
+        with self._lock:
+            for origin, of_cell in keys.items():
+                cell = self._cells.get(origin)
+                if cell is None:
+                    continue
+                for key in of_cell:
+                    task = key[:TASK_ID_BYTES]
+                    event = events.get(task)
+                    if event is not None:
+                        cell.task_event(key, event, ended=task not in running)
+                self._changed.add(origin)
+        self._tell()
+
+    def set_reasons(self, origin: Hashable, reasons: Mapping[str, str]) -> None:
+        """Say why the pending refs of a cell's lines wait; lines left out: unknown."""
+        with self._lock:
+            cell = self._cells.get(origin)
+            if cell is not None:
+                for line in cell.lines.values():
+                    line.reason = reasons.get(line.name, "")
+                self._changed.add(origin)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_record is not None:
+            self.on_record()
+
+    def _cell(self, origin: Hashable) -> CellTally:
+        cell = self._cells.get(origin)
+        if cell is None:
+            cell = self._cells[origin] = CellTally(origin, self._records)
+        return cell
 
     def _apply_inbox(self) -> None:
         self._undrained = 0
         self._drained_at = time.monotonic()
+        # Submitted comes before awaited.
+        waiting = len(self._inbox)
+        for new in self._take_submitted():
+            cell = self._cell(new.origin)
+            for key in new.ids():
+                cell.submitted(key, new.at, new.name, of_driver=new.of_driver)
+            self._changed.add(new.origin)
         # Not "until empty": records may come in as fast as they are applied.
-        for _ in range(len(self._inbox)):
+        for _ in range(waiting):
             for event in self._inbox.popleft():
                 self._apply(event)
         if len(self._cells) > self._keep_cells:
             self._retire_cells()
 
     def _apply(self, event: AwaitEvent | WatchEvent) -> None:
-        kind, key, origin, at, outcome, error = event
-        cell = self._cells.get(origin)
-        if cell is None:
-            cell = self._cells[origin] = CellTally(origin)
+        kind, key, origin, at, outcome, error, message, traceback = event
+        cell = self._cell(origin)
         if kind == "awaited" or kind == "watched":
             cell.awaited(key, at, self._name_of)
-        elif kind == "settled":
-            cell.settled(key, at, outcome, error)
-        elif kind == "ready":
-            cell.ready(key, at, error)
-        else:
+        elif kind == "unwatched":
             cell.unwatched(key, at)
+        else:
+            failure = None
+            if error is not None:
+                failure = Failure(error, message, traceback)
+            if kind == "settled":
+                cell.settled(key, at, outcome, failure)
+            else:
+                cell.ready(key, at, failure)
         self._changed.add(origin)
 
     def _retire_cells(self) -> None:
@@ -247,5 +445,7 @@ class Tracker:
         over = len(self._cells) - self._keep_cells
         idle = [origin for origin, cell in self._cells.items() if not cell.pending]
         for origin in idle[:over]:
-            merge_lines(self._retired, self._cells.pop(origin).lines.values())
+            cell = self._cells.pop(origin)
+            self._records.remove_all(cell.forget_records())
+            merge_lines(self._retired, cell.lines.values())
             self._changed.discard(origin)

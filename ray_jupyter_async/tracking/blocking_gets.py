@@ -1,0 +1,157 @@
+"""Who blocks in `ray.get` or `ray.wait`, and on what.
+
+Both are wrapped where they are public, `ray.get` and `ray.wait`, so that a call
+from inside Ray's libraries is seen too; one that somebody imported by name
+before is not. A call leaves its refs in a table while it lasts: it holds them
+itself meanwhile, so nothing is pinned for longer. Whoever finds it there after a
+while has it watched.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, cast
+
+import ray
+from ray import ObjectRef
+
+from ..awaiting.observing import origin
+from ..awaiting.reading import readers
+from ..awaiting.watching import watch_ready
+from .tracker import Tracker
+
+logger = logging.getLogger("ray_jupyter_async")
+
+_NAMES = ("get", "wait")
+
+
+class _Call:
+    """A call that blocks."""
+
+    __slots__ = ("began", "end_watch", "origin", "refs")
+
+    def __init__(self, refs: Any, who: Hashable) -> None:
+        self.refs = refs
+        self.origin = who
+        self.began = time.monotonic()
+        #: Ends its watch; None while it has none, and once the call is over.
+        self.end_watch: Callable[[], None] | None = None
+
+
+class BlockingGets:
+    """Shows the refs of blocking calls to the tracker.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    tracker
+        Takes the watches.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._numbers = itertools.count()
+        self._calls: dict[int, _Call] = {}
+        # What was there, and what we put there.
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
+
+    def install(self) -> None:
+        """Wrap the two functions; nothing happens when they are wrapped already."""
+        if self._wrapped:
+            return
+        module = cast("Any", ray)
+        for name in _NAMES:
+            original = getattr(module, name)
+            wrapper = self._wrap(original)
+            self._wrapped[name] = (original, wrapper)
+            setattr(module, name, wrapper)
+
+    def uninstall(self) -> None:
+        """Put back what was there, unless somebody has wrapped it since."""
+        module = cast("Any", ray)
+        wrapped, self._wrapped = self._wrapped, {}
+        for name, (original, wrapper) in wrapped.items():
+            if getattr(module, name) is wrapper:
+                setattr(module, name, original)
+
+    def look(self, after: float) -> float | None:
+        """Have the calls watched that have blocked for a while.
+
+        Parameters
+        ----------
+        after
+            Seconds.
+
+        Returns
+        -------
+        float or None
+            When to look again, ``time.monotonic()``; None when no call of a
+            cell blocks that is not being watched.
+        """
+        now = time.monotonic()
+        next_look: float | None = None
+        for call in list(self._calls.values()):
+            if call.end_watch is not None or call.origin is None:
+                continue
+            due = call.began + after
+            if due <= now:
+                self._watch(call)
+            else:
+                next_look = due if next_look is None else min(next_look, due)
+        return next_look
+
+    def _wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        calls, numbers = self._calls, self._numbers
+
+        @functools.wraps(original)
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            who = origin.get()
+            if who is None or not args:
+                return original(*args, **kwargs)
+            number = next(numbers)
+            calls[number] = call = _Call(args[0], who)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                del calls[number]
+                # The caller's list is not kept by a frame of a traceback either.
+                call.refs = None
+                end_watch, call.end_watch = call.end_watch, _nothing
+                if end_watch is not None:
+                    # Of many refs it takes a while, and not of the cell's time.
+                    readers.call(end_watch)
+
+        return blocking
+
+    def _watch(self, call: _Call) -> None:
+        refs = call.refs
+        if type(refs) is ObjectRef:
+            refs = [refs]
+        # A copy: the call may be over at any moment, and its list change.
+        local = (
+            [ref for ref in list(refs) if type(ref) is ObjectRef]
+            if isinstance(refs, (list, tuple))
+            else []
+        )
+        try:
+            end = (
+                self._tracker.watch(local, watch_ready, call.origin, call.began)
+                if local
+                else _nothing
+            )
+        except Exception:
+            logger.debug("a blocking call cannot be watched", exc_info=True)
+            end = _nothing
+        if call.end_watch is None:
+            call.end_watch = end
+        if call.refs is None:  # it ended meanwhile
+            end()
+
+
+def _nothing() -> None:
+    pass

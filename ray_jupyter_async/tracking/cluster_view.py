@@ -1,0 +1,196 @@
+"""The thread that asks Ray what became of tasks that nobody awaits.
+
+It works only while a cell that is shown has something pending or has just
+settled, about once a second, and takes no more than a small share of a core
+however many tasks there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from .connection import failures_of, unfinished
+from .object_ids import TASK_ID_BYTES, is_put, return_id
+from .task_events import TaskEvent, read_task_events
+from .waiting_reasons import read_actor, read_nodes, why_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from .submissions import Submissions
+    from .tracker import Tracker
+
+logger = logging.getLogger("ray_jupyter_async")
+
+#: Seconds between two looks, at least.
+PERIOD = 1.0
+#: The share of a core that the looks may take.
+SHARE = 0.05
+#: Seconds for which a settled cell is still looked at: workers report to the GCS
+#: once a second.
+LINGER = 2.5
+_SHORTEST_REST = 0.1
+# Of so many tasks that have ended it is asked at once whether they failed. The
+# others' events tell, a second later.
+_MOST_ASKED = 1_000
+
+
+class ClusterView:
+    """Tells the tracker what Ray knows of the tasks of some cells.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    tracker, submissions
+        Whom it tells, and who knows what tasks depend on.
+    """
+
+    def __init__(self, tracker: Tracker, submissions: Submissions) -> None:
+        self._tracker = tracker
+        self._submissions = submissions
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        # Cells that are looked at, and until when if they have settled.
+        self._followed: dict[Hashable, float | None] = {}
+
+    def start(self) -> None:
+        """Start the thread; nothing happens when it runs."""
+        if self._thread is None:
+            self._stop.clear()
+            self._submissions.on_many = self._wake.set
+            self._thread = threading.Thread(
+                target=self._run, name="ray_jupyter_async view", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, which may finish its look first."""
+        thread, self._thread = self._thread, None
+        self._submissions.on_many = None
+        self._stop.set()
+        self._wake.set()
+        if thread is not None:
+            thread.join(5.0)
+        self._followed.clear()
+
+    def follow(self, origin: Hashable) -> None:
+        """Look after a cell until a while after it has settled."""
+        if self._followed.get(origin, 0.0) is not None:
+            self._followed[origin] = None
+            self._wake.set()
+
+    def settle_ended(self, origin: Hashable | None = None) -> None:
+        """Settle the refs whose tasks have ended, now; of one cell, or of all.
+
+        Takes about 2 us for each task that runs.
+        """
+        keys = self._tracker.unsettled()
+        if origin is not None:
+            keys = {origin: keys[origin]} if origin in keys else {}
+        if not keys:
+            return
+        running = unfinished()
+        if running is None:
+            return
+        still = set(running)
+        ended = (
+            key
+            for of_cell in keys.values()
+            for key in of_cell
+            if key[:TASK_ID_BYTES] not in still
+        )
+        failures = failures_of(list(itertools.islice(ended, _MOST_ASKED)))
+        self._tracker.end_finished(keys, still, failures)
+
+    def running_refs(self) -> list[bytes]:
+        """Give the id of the first ref of each task that runs in this kernel."""
+        return [return_id(task) for task in unfinished() or ()]
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while not self._stop.is_set():
+            self._wake.wait(pause)
+            if self._stop.is_set():
+                return
+            self._wake.clear()
+            began = time.monotonic()
+            try:
+                self._look()
+            except Exception:
+                logger.exception("a look at the cluster failed")
+            # Nobody is in such a hurry that this pause would not be kept.
+            rest = max(_SHORTEST_REST, (time.monotonic() - began) / SHARE)
+            self._stop.wait(rest)
+            pause = max(0.0, PERIOD - rest) if self._followed else None
+
+    def _look(self) -> None:
+        self.settle_ended()
+        followed = list(self._followed)
+        keys = self._tracker.unexplained(followed, time.monotonic() - LINGER)
+        tasks = {
+            key[:TASK_ID_BYTES]
+            for of_cell in keys.values()
+            for key in of_cell
+            if not is_put(key)
+        }
+        if tasks:
+            events = read_task_events(tasks)
+            running = set(unfinished() or ())
+            self._tracker.explain(keys, events, running)
+            self._tell_reasons(keys, events, running)
+        self._let_go()
+
+    def _tell_reasons(
+        self,
+        keys: Mapping[Hashable, list[bytes]],
+        events: Mapping[bytes, TaskEvent],
+        running: set[bytes],
+    ) -> None:
+        nodes = read_nodes()
+        actors: dict[bytes, Any] = {}
+
+        def actor(asked: bytes) -> Any:
+            if asked not in actors:
+                actors[asked] = read_actor(asked)
+            return actors[asked]
+
+        for origin, of_cell in keys.items():
+            by_name: defaultdict[str, dict[bytes, TaskEvent]] = defaultdict(dict)
+            for key in of_cell:
+                event = events.get(key[:TASK_ID_BYTES])
+                if event is not None and event.task in running:
+                    by_name[self._submissions.name_of(key)][event.task] = event
+            self._tracker.set_reasons(
+                origin,
+                {
+                    name: why_waiting(
+                        of_line.values(),
+                        nodes,
+                        dependencies_of=self._submissions.dependencies_of,
+                        running=running,
+                        actor=actor,
+                    )
+                    for name, of_line in by_name.items()
+                },
+            )
+
+    def _let_go(self) -> None:
+        """Stop following cells that settled a while ago."""
+        now = time.monotonic()
+        for origin, until in list(self._followed.items()):
+            progress = self._tracker.read_cell(origin)
+            if progress is None:
+                self._followed.pop(origin, None)
+            elif not progress.settled:
+                self._followed[origin] = None
+            elif until is None:
+                self._followed[origin] = now + LINGER
+            elif until < now:
+                self._followed.pop(origin, None)

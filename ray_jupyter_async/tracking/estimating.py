@@ -1,0 +1,98 @@
+"""How fast a line goes, when it will be over, and who keeps it waiting.
+
+The rate is that of `rich.progress` (`Task.speed`): what settled in the last 30
+seconds, over that time. Unlike there the time runs on while nothing settles, so
+that the rate of a line that stands still goes down.
+
+The time left is what is pending over the rate. A long tail would make that
+absurd (a thousand quick tasks, then one that takes minutes: "0 s left", all the
+time), so it is never less than the time for which nothing has settled: who has
+kept us waiting for a minute is expected to do so for another one.
+
+A straggler has run for more than three times the median of its finished
+siblings, and for more than a second.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+#: Seconds.
+WINDOW = 30.0
+_BUCKET = 0.1
+
+STRAGGLER_TIMES = 3.0
+STRAGGLER_SECONDS = 1.0
+#: Fewer finished siblings have no median worth the name.
+_FEWEST_SIBLINGS = 3
+_SIBLINGS = 200
+
+
+class Pace:
+    """The pace of one line. All times are seconds of one clock.
+
+    Parameters
+    ----------
+    began
+        When its first ref was awaited or submitted.
+    """
+
+    __slots__ = ("_began", "_buckets", "_durations", "_last", "_running", "_total")
+
+    def __init__(self, began: float) -> None:
+        self._began = self._last = began
+        self._total = 0
+        # When each tenth of a second with settled refs began, and how many.
+        self._buckets: deque[tuple[float, int]] = deque()
+        self._running: dict[bytes, float] = {}
+        self._durations: deque[float] = deque(maxlen=_SIBLINGS)
+
+    def settled(self, at: float, key: bytes) -> None:
+        """Note that a ref has settled."""
+        self._total += 1
+        self._last = max(self._last, at)
+        buckets = self._buckets
+        if buckets and at < buckets[-1][0] + _BUCKET:
+            buckets[-1] = (buckets[-1][0], buckets[-1][1] + 1)
+        else:
+            buckets.append((at, 1))
+            while buckets[0][0] < at - WINDOW:
+                buckets.popleft()
+        started = self._running.pop(key, None)
+        if started is not None:
+            self._durations.append(at - started)
+
+    def ran(self, key: bytes, started: float, ended: float | None) -> None:
+        """Note since when a task runs, or for how long it ran."""
+        if ended is None:
+            self._running[key] = started
+        elif self._running.pop(key, None) is not None or len(self._durations) < 5:
+            self._durations.append(ended - started)
+
+    def estimate(self, now: float, pending: int) -> tuple[float | None, float | None]:
+        """Give the refs settled per second and the seconds left, if known.
+
+        Once nothing is pending the rate is that of the whole line.
+        """
+        if not self._total:
+            return None, None
+        if not pending:
+            took = self._last - self._began
+            return (self._total / took if took > 0 else None), None
+        since = max(self._began, now - WINDOW)
+        count = sum(number for at, number in self._buckets if at >= since)
+        if now <= since:
+            return None, None
+        rate = count / (now - since)
+        silence = max(0.0, now - self._last)
+        return rate, (max(pending / rate, silence) if rate else None)
+
+    def stragglers(self, now: float) -> int:
+        """Give how many run for much longer than their finished siblings did."""
+        if len(self._durations) < _FEWEST_SIBLINGS or not self._running:
+            return 0
+        limit = max(
+            STRAGGLER_TIMES * statistics.median(self._durations), STRAGGLER_SECONDS
+        )
+        return sum(1 for started in self._running.values() if now - started > limit)

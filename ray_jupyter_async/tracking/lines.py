@@ -1,0 +1,121 @@
+"""The counts of one name, in a cell or over all of them.
+
+As in `tally`, nothing in here is thread-safe: the tracker owns the lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .error_groups import ErrorGroups
+from .estimating import Pace
+from .progress import LineProgress, RefState
+from .records import LineRecords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# What a display can show and a person can read; a name per task
+# (`.options(name=f"part-{i}")`) must not make a line per task.
+MAX_LINES = 50
+OTHER_NAMES = "other names"
+
+_PENDING = (
+    RefState.PENDING_ARGS,
+    RefState.PENDING_NODE,
+    RefState.RUNNING,
+    RefState.CANCELLING,
+)
+
+
+class LineTally:
+    """The counts of one name."""
+
+    __slots__ = (
+        "counts",
+        "errors",
+        "first_awaited",
+        "last_change",
+        "name",
+        "pace",
+        "reason",
+        "records",
+    )
+
+    def __init__(
+        self, name: str, at: float, forget: Callable[[bytes], object] = bool
+    ) -> None:
+        self.name = name
+        #: Refs in each state, also those whose record is no more.
+        self.counts = [0] * len(RefState)
+        self.first_awaited = self.last_change = at
+        self.errors = ErrorGroups()
+        self.pace = Pace(at)
+        self.records = LineRecords(forget)
+        self.reason = ""
+
+    @property
+    def pending(self) -> int:
+        """Refs that have not settled."""
+        return sum(self.counts[state] for state in _PENDING)
+
+    @property
+    def total(self) -> int:
+        """All refs but the released ones."""
+        return sum(self.counts) - self.counts[RefState.RELEASED]
+
+    def merge(self, other: LineTally) -> None:
+        """Add the counts of ``other``, which must have nothing in common."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.first_awaited = min(self.first_awaited, other.first_awaited)
+        self.last_change = max(self.last_change, other.last_change)
+        self.errors.merge(other.errors)
+        self.reason = self.reason or other.reason
+
+    def read(self, now: float) -> LineProgress:
+        """Return the counts as they are now."""
+        counts = self.counts
+        pending = self.pending
+        rate, eta = self.pace.estimate(now, pending)
+        return LineProgress(
+            name=self.name,
+            total=self.total,
+            resolved=counts[RefState.RESOLVED],
+            ready=counts[RefState.READY],
+            failed=counts[RefState.FAILED],
+            cancelled=counts[RefState.CANCELLED],
+            pending=pending,
+            first_awaited=self.first_awaited,
+            last_change=self.last_change,
+            finished=None if pending else self.last_change,
+            errors=self.errors.read(),
+            running=counts[RefState.RUNNING],
+            cancelling=counts[RefState.CANCELLING],
+            stragglers=self.pace.stragglers(now) if counts[RefState.RUNNING] else 0,
+            reason=self.reason if pending else "",
+            rate=rate,
+            eta=eta,
+        )
+
+
+def line_of(
+    lines: dict[str, LineTally],
+    name: str,
+    at: float,
+    forget: Callable[[bytes], object] = bool,
+) -> LineTally:
+    """Return the line of ``name``, made when it is new; a surplus name shares one."""
+    line = lines.get(name)
+    if line is None:
+        if len(lines) >= MAX_LINES:
+            name = OTHER_NAMES
+            line = lines.get(name)
+        if line is None:
+            line = lines[name] = LineTally(name, at, forget)
+    return line
+
+
+def merge_lines(into: dict[str, LineTally], lines: Iterable[LineTally]) -> None:
+    """Add ``lines`` to the lines of the same names in ``into``."""
+    for line in lines:
+        line_of(into, line.name, line.first_awaited).merge(line)
