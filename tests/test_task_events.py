@@ -1,0 +1,340 @@
+"""What Ray's own books tell the tracker: states, times, errors, reasons."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import ray
+
+from harness.polling import poll
+from harness.rays import run_script
+from ray_jupyter_async.awaiting.observing import origin
+from ray_jupyter_async.tracking.cluster_view import ClusterView
+from ray_jupyter_async.tracking.progress import RefState
+from ray_jupyter_async.tracking.running_tasks import cancel_tasks
+from ray_jupyter_async.tracking.submissions import Submissions
+from ray_jupyter_async.tracking.tracker import Tracker
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+CELL = "cell"
+
+
+class Tracked:
+    """A tracker that sees what this test submits, as that of a cell."""
+
+    def __init__(self):
+        self.submissions = Submissions()
+        self.tracker = Tracker(
+            self.submissions.name_of,
+            take_submitted=self.submissions.take_fresh,
+            cancel_tasks=lambda tasks, force: cancel_tasks(tasks, force=force),
+        )
+        self.view = ClusterView(self.tracker, self.submissions)
+
+    def line(self, name):
+        progress = self.tracker.read_cell(CELL)
+        lines = {} if progress is None else {line.name: line for line in progress.lines}
+        return lines.get(name)
+
+    def refs(self, name):
+        return self.tracker.read_refs(CELL, name)[0]
+
+    def states(self, name):
+        return [ref.state for ref in self.refs(name)]
+
+    def wait(self, name, condition, what):
+        """Wait until the line is as said, and give it."""
+
+        def look():
+            self.view.follow(CELL)
+            line = self.line(name)
+            return line if line is not None and condition(line) else None
+
+        return poll(look, 30, what=what)
+
+
+@pytest.fixture
+def tracked():
+    tracked = Tracked()
+    tracked.submissions.install()
+    tracked.view.start()
+    token = origin.set(CELL)
+    yield tracked
+    origin.reset(token)
+    tracked.view.stop()
+    tracked.submissions.uninstall()
+
+
+@ray.remote(num_cpus=0)
+def quick(value=None):
+    return value
+
+
+@ray.remote(num_cpus=0)
+def fails(number):
+    def deeper():
+        raise ValueError(f"number {number}")
+
+    deeper()
+
+
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+@ray.remote(num_cpus=0, max_retries=1)
+def dies_once(path):
+    import os
+
+    died = Path(f"{path}-died")
+    if not died.exists():
+        died.touch()
+        os._exit(1)
+    wait_for(path)
+
+
+@ray.remote(num_gpus=1, num_cpus=0)
+def needs_gpu():
+    pass
+
+
+@ray.remote(num_cpus=1)
+def takes_cpu(path):
+    wait_for(path)
+
+
+@ray.remote(num_cpus=0)
+class Slow:
+    def __init__(self, path):
+        wait_for(path)
+
+    def method(self):
+        return 1
+
+
+def test_a_task_that_nobody_awaits_has_a_full_record(tracked, gate):
+    ref = gate.hold()
+    line = tracked.wait("hold", lambda line: line.running, "it to run")
+    assert (line.total, line.pending) == (1, 1)
+    (record,) = tracked.refs("hold")
+    assert (record.index, record.key) == (0, ref.binary())
+    assert record.state is RefState.RUNNING
+    gate.open()
+    tracked.wait("hold", lambda line: line.ready, "it to be ready")
+
+    def timed():
+        (now,) = tracked.refs("hold")
+        return now if now.started is not None and now.worker else None
+
+    record = poll(timed, 30, what="its times")
+    assert record.submitted <= record.started <= record.ended
+    assert record.attempt == 0
+    assert record.node
+
+
+def test_each_return_of_a_task_is_a_ref(tracked):
+    refs = quick.options(num_returns=2, name="two").remote((1, 2))
+    line = tracked.wait("two", lambda line: line.ready == 2, "both")
+    assert line.total == 2
+    assert [ref.key for ref in tracked.refs("two")] == [r.binary() for r in refs]
+
+
+def test_what_another_thread_submits_is_known_from_events(tracked, gate):
+    refs = []
+
+    def submit():
+        origin.set(CELL)
+        refs.append(gate.hold())
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    thread.join()
+    tracked.wait("hold", lambda line: line.running, "it to run")
+    gate.open()
+    tracked.wait("hold", lambda line: line.ready, "it to end")
+
+
+def test_errors_are_grouped_and_told_by_the_users_own_frames(tracked):
+    refs = [fails.remote(number) for number in (1, 1, 2)]
+    line = tracked.wait(
+        "fails",
+        lambda line: (
+            line.failed == 3
+            and {group.kind for group in line.errors} == {"ValueError"}
+            and all(group.full for group in line.errors)
+        ),
+        "all errors to be told",
+    )
+    assert [(e.message, e.count) for e in line.errors] == [
+        ("number 1", 2),
+        ("number 2", 1),
+    ]
+    assert line.errors[0].task in {ref.binary()[:24] for ref in refs}
+    short = line.errors[0].short.splitlines()
+    assert [part.strip() for part in short[1::2]] == [
+        "deeper()",
+        'raise ValueError(f"number {number}")',
+    ]
+    assert short[-1] == "ValueError: number 1"
+    assert "fails" in line.errors[0].full
+    assert tracked.refs("fails")[0].error == "ValueError: number 1"
+
+
+def test_a_retry_is_told_with_its_reason(tracked, tmp_path):
+    path = tmp_path / "end"
+    ref = dies_once.remote(str(path))
+    tracked.wait(
+        "dies_once",
+        lambda line: line.running and tracked.refs("dies_once")[0].attempt == 1,
+        "the second attempt to run",
+    )
+    path.touch()
+    tracked.wait("dies_once", lambda line: line.ready, "it to end well")
+    ray.get(ref)
+
+
+def test_why_refs_wait(tracked, tmp_path):
+    path = tmp_path / "end"
+    held = [takes_cpu.remote(str(path)) for _ in range(5)]
+    after = quick.remote(held[0])
+    gpu = needs_gpu.remote()
+    actor = Slow.remote(str(path))
+    method = actor.method.remote()
+    for name, reason in (
+        ("takes_cpu", "all 2 CPUs busy, 3 queued"),
+        ("quick", "waits for 1 other task"),
+        ("needs_gpu", "no node has 1 GPU (cluster: 0)"),
+        ("Slow.method", "actor is starting"),
+    ):
+        tracked.wait(name, lambda line, want=reason: line.reason == want, reason)
+    assert tracked.states("quick") == [RefState.PENDING_ARGS]
+    ray.cancel(gpu)
+    path.touch()
+    ray.get([after, method])
+    for name in ("takes_cpu", "quick", "needs_gpu", "Slow.method"):
+        line = tracked.wait(name, lambda line: not line.pending, f"{name} to end")
+        assert line.reason == ""
+    assert tracked.states("needs_gpu") == [RefState.CANCELLED]
+
+
+def test_a_cancel_is_shown_until_it_is_done(tracked, gate):
+    refs = [gate.hold() for _ in range(2)]
+    tracked.wait("hold", lambda line: line.running == 2, "both to run")
+    assert tracked.tracker.cancel(CELL, "hold", [refs[0].binary()]) == []
+    states = tracked.states("hold")
+    assert states[0] in (RefState.CANCELLING, RefState.CANCELLED)
+    assert states[1] is RefState.RUNNING
+    line = tracked.wait("hold", lambda line: line.cancelled, "it to end")
+    assert (line.cancelled, line.pending, line.errors) == (1, 1, ())
+    assert tracked.tracker.cancel(CELL, "other") == []
+
+
+def test_ray_says_why_it_does_not_cancel(tracked, tmp_path):
+    path = tmp_path / "end"
+    actor = Slow.remote(str(path))
+    ref = actor.method.remote()
+    ((key, why),) = tracked.tracker.cancel(CELL, force=True)
+    assert key == ref.binary()
+    assert "force" in why
+    path.touch()
+    ray.get(ref)
+
+
+def test_everything_that_runs_can_be_shown_in_one_cell(tracked, gate):
+    token = origin.set("earlier cell")
+    refs = [gate.hold() for _ in range(3)]
+    origin.reset(token)
+    tracked.tracker.adopt(CELL, tracked.view.running_refs())
+    keys = {ref.key for ref in tracked.refs("hold")}
+    assert {ref.binary() for ref in refs} <= keys
+    gate.open()
+    line = tracked.wait("hold", lambda line: not line.pending, "all to end")
+    assert line.ready == len(keys)
+
+
+def test_a_task_of_a_lost_node_says_so():
+    done = run_script(
+        """
+        import time
+        import ray
+        from ray.cluster_utils import Cluster
+        from ray_jupyter_async.tracking.cluster_view import ClusterView
+        from ray_jupyter_async.tracking.submissions import Submissions
+        from ray_jupyter_async.tracking.tracker import Tracker
+
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "include_dashboard": False},
+        )
+        node = cluster.add_node(num_cpus=1)
+        ray.init(cluster.address, log_to_driver=False)
+        submissions = Submissions()
+        tracker = Tracker(submissions.name_of, take_submitted=submissions.take_fresh)
+        view = ClusterView(tracker, submissions)
+        submissions.install()
+        view.start()
+
+        @ray.remote(max_retries=3)
+        def endless():
+            while True:
+                time.sleep(0.1)
+
+        def wait(condition):
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                view.follow(None)
+                (line,) = tracker.read_cell(None).lines
+                if condition(line):
+                    return
+                time.sleep(0.05)
+            raise SystemExit(str(line))
+
+        ref = endless.remote()
+        wait(lambda line: line.running)
+        cluster.remove_node(node, allow_graceful=False)
+        wait(lambda line: line.reason)
+        print(tracker.read_cell(None).lines[0].reason)
+        view.stop()
+        ray.shutdown()
+        cluster.shutdown()
+        """,
+        timeout=110,
+    )
+    assert done.stdout.splitlines()[-1] == "node lost, retrying (attempt 2)"
+
+
+def test_the_end_of_the_session_settles_what_nobody_awaits():
+    done = run_script(
+        """
+        import ray
+        from ray_jupyter_async.tracking.submissions import Submissions
+        from ray_jupyter_async.tracking.tracker import Tracker
+
+        submissions = Submissions()
+        tracker = Tracker(
+            submissions.name_of, take_submitted=submissions.take_fresh
+        )
+        submissions.on_session_end = tracker.end_session
+        submissions.install()
+
+        @ray.remote(num_gpus=1)
+        def never(): pass
+
+        ray.init(address="local", num_cpus=1, include_dashboard=False)
+        ref = never.remote()
+        print(tracker.read_cell(None).pending)
+        del ref
+        ray.shutdown()
+        (line,) = tracker.read_cell(None).lines
+        print(line.failed, line.errors[0].kind, line.errors[0].message)
+        """
+    )
+    assert done.stdout.split("\n")[:2] == [
+        "1",
+        "1 SessionEndedError ray.shutdown() was called",
+    ]
