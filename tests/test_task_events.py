@@ -305,7 +305,7 @@ def test_a_task_of_a_lost_node_says_so():
         """,
         timeout=110,
     )
-    assert done.stdout.splitlines()[-1] == "node lost, retrying (attempt 2)"
+    assert "node lost, retrying (attempt 2)" in done.stdout.splitlines()
 
 
 def test_the_end_of_the_session_settles_what_nobody_awaits():

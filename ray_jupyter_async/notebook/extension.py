@@ -80,6 +80,7 @@ class Extension:
     shell : InteractiveShell
     config : RayAsync
     tracker : Tracker
+    view : ClusterView
     tasks : RunningTasks
     interrupts : Interrupts
     interrupted : InterruptedCells
@@ -95,9 +96,9 @@ class Extension:
             cancel_tasks=lambda tasks, force: cancel_tasks(tasks, force=force),
         )
         self._submissions.on_session_end = self.tracker.end_session
-        self._view = ClusterView(self.tracker, self._submissions)
+        self.view = ClusterView(self.tracker, self._submissions)
         self._blocking = BlockingGets(self.tracker)
-        self._pump = Pump(self.tracker, CellDisplay, self._view, self._blocking)
+        self._pump = Pump(self.tracker, CellDisplay, self.view, self._blocking)
         self._loops = NestedLoops()
         self.tasks = RunningTasks(self._submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
@@ -123,8 +124,8 @@ class Extension:
             undo.callback(self._track, on=False)
             undo.callback(self._loops.detach)
             self._loops.attach()
-            undo.callback(self._view.stop)
-            self._view.start()
+            undo.callback(self.view.stop)
+            self.view.start()
             if has_front_end(self.shell):
                 undo.callback(self._pump.stop)
                 self._pump.start()
@@ -156,7 +157,7 @@ class Extension:
                 "progress() shows under a running notebook cell, and there is none"
             )
         if refs is None:
-            self.tracker.adopt(cell.id, self._view.running_refs())
+            self.tracker.adopt(cell.id, self.view.running_refs())
             self._pump.show_at_once(cell.id)
             return
         for ref in refs:

@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..awaiting import is_patched
 from .nested_loops import nested
+from .refs_table import refs_table
 from .task_words import count, does_not_yield
 
 if TYPE_CHECKING:
@@ -57,6 +58,22 @@ class RayAsyncMagics(Magics):
             raise UsageError(f"%ray_async takes no arguments, got {line.strip()!r}")
         for label, text in _status(self._extension):
             print(f"{label:<14}{text}")
+
+    @magic_arguments()
+    @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
+    @line_magic
+    def ray_refs(self, line: str) -> None:
+        """Print the refs of this kernel by name, with their states.
+
+        All that was submitted or awaited since the extension was loaded, with
+        the reasons for which some wait and the errors of those that failed. A
+        ref that two cells await counts in each.
+        """
+        names = parse_argstring(cast("Any", self).ray_refs, line).names
+        self._extension.view.settle_ended()
+        totals = self._extension.tracker.snapshot().totals
+        shown = [line for line in totals if not names or line.name in names]
+        print(refs_table(shown))
 
     @magic_arguments()
     @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
@@ -150,7 +167,9 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
             (
                 f"progress={config.progress!r}, "
                 f"progress_delay={config.progress_delay}, "
-                f"cancel_on_interrupt={config.cancel_on_interrupt!r} "
+                f"cancel_on_interrupt={config.cancel_on_interrupt!r}, "
+                f"tracking={config.tracking}, "
+                f"remembered_refs={config.remembered_refs:,} "
                 "(%config RayAsync)"
             ),
         ),
