@@ -64,23 +64,156 @@ def static(result):
     "call",
     [
         "ray.get(refs)",
-        "ray.get(refs[0])",
+        "ray.get(refs[0], timeout=60)",
         "ray.wait(refs, num_returns=3)",
-        "ray.get(refs, timeout=60)",
-        "from ray.util import ActorPool; list(map(ray.get, refs))",
+        "[ray.get(ref) for ref in refs]",
     ],
 )
 def test_a_cell_that_blocks_shows_what_it_waits_for(cells, tmp_path, call):
     path = tmp_path / "end"
-    result = cells.submit(
-        f"refs = [hold.options(name='held').remote({str(path)!r}) for _ in range(3)]\n"
-        f"_ = {call}"
-        if not call.startswith("from")
-        else f"refs = [hold.options(name='held').remote({str(path)!r}) for _ in range(3)]\n"
-        f"{call}"
-    )
+    task = f"hold.options(name='held').remote({str(path)!r})"
+    result = cells.submit(f"refs = [{task} for _ in range(3)]\n{call};")
     shown_line(cells, "held", total=3, pending=3)
     path.touch()
     cells.wait(result)
-    text = static(result)
-    assert text.startswith("held  3/3")
+    assert static(result).startswith("held  3/3")
+
+
+def test_an_error_that_ray_get_raises_is_told_with_the_cells_own_lines(cells, tmp_path):
+    path = tmp_path / "end"
+    result = cells.submit(
+        "@ray.remote(num_cpus=0)\n"
+        "def divide(path):\n"
+        "    while not os.path.exists(path):\n"
+        "        time.sleep(0.01)\n"
+        "    return 1 / 0  # in a cell\n"
+        f"ray.get(divide.remote({str(path)!r}))"
+    )
+    shown_line(cells, "divide", pending=1)
+    path.touch()
+    cells.wait(result)
+    assert result.status == "error"
+    cells.poll(
+        lambda: cells.ok("print(lines()['divide'].errors)").stdout.count("in a cell"),
+        20,
+        what="the traceback",
+    )
+    told = cells.ok("print(lines()['divide'].errors[0].short)").stdout
+    assert "return 1 / 0  # in a cell" in told
+    assert told.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_an_awaited_error_has_message_and_traceback_at_once(cells):
+    cells.ok(
+        "refs = [fails.options(name='failing').remote(n % 2) for n in range(4)]\n"
+        "_ = await asyncio.gather(*refs, return_exceptions=True)\n"
+        "del refs, _"
+    )
+    told = cells.ok(
+        "for e in lines()['failing'].errors:\n"
+        "    print(e.kind, e.message, e.count, 'raise KeyError(n)' in e.short)"
+    ).stdout
+    assert told.splitlines() == ["KeyError 0 2 True", "KeyError 1 2 True"]
+
+
+def test_a_shown_cell_goes_on_with_the_tasks_that_it_left_behind(cells, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    result = cells.submit(
+        f"left = hold.options(name='left').remote({str(second)!r})\n"
+        f"await hold.options(name='awaited').remote({str(first)!r})"
+    )
+    shown_line(cells, "awaited", pending=1)
+    first.touch()
+    cells.wait(result)
+    shown_line(cells, "awaited", resolved=1)
+    assert shown_line(cells, "left", pending=1)
+    second.touch()
+    cells.poll(lambda: not shown(cells), 20, what="the display to end")
+    assert "left" in static(result)
+    cells.ok("del left")
+
+
+def test_progress_without_refs_shows_all_that_runs(cells, tmp_path):
+    path = tmp_path / "end"
+    cells.ok(f"a = hold.options(name='early').remote({str(path)!r}); del a")
+    result = cells.ok("progress()")
+    shown_line(cells, "early", pending=1)
+    path.touch()
+    cells.poll(lambda: not shown(cells), 20, what="the display to end")
+    assert "early  1/1" in static(result)
+
+
+def test_ray_refs_prints_a_table(cells, tmp_path):
+    path = tmp_path / "end"
+    cells.ok(
+        f"b = hold.options(name='listed').remote({str(path)!r})\n"
+        "c = [fails.options(name='broken').remote(7) for _ in range(2)]"
+    )
+    table = cells.poll(
+        lambda: (
+            text
+            if "KeyError: 7" in (text := cells.ok("%ray_refs listed broken").stdout)
+            or "2 × task" in text
+            else None
+        ),
+        20,
+        what="the failures",
+    )
+    head, listed, broken, total = table.splitlines()[:4]
+    assert head.split() == [
+        "name",
+        "refs",
+        "done",
+        "running",
+        "waiting",
+        "failed",
+        "cancelled",
+    ]
+    assert listed.split()[:3] == ["listed", "1", "-"]
+    assert broken.split() == ["broken", "2", "-", "-", "-", "2", "-"]
+    assert total.split()[:2] == ["all", "3"]
+    path.touch()
+    cells.ok("ray.get(b); del b, c")
+
+
+def test_nothing_is_pinned(cells):
+    cells.ok(
+        "core = ray._private.worker.global_worker.core_worker\n"
+        "array = ray.put(bytes(40_000_000))\n"
+        "made = hold.options(name='big').remote('/', bytes(10_000_000))\n"
+        "key = array.hex().encode(), made.hex().encode()\n"
+        "await asyncio.gather(array, made)\n"
+        "progress([array, made])\n"
+        "ray.get([array, made]);\n"
+        "ray.wait([array, made], num_returns=2);\n"
+        "del array, made"
+    )
+    cells.poll(
+        lambda: (
+            cells.ok(
+                "gc.collect()\n"
+                "left = core.get_all_reference_counts()\n"
+                "print(any(k in left for k in key))"
+            ).stdout.strip()
+            == "False"
+        ),
+        20,
+        what="both objects to be released",
+    )
+
+
+def test_tracking_can_be_turned_off_altogether(cells):
+    told = cells.ok(
+        "import ray.remote_function\n"
+        "def hooks():\n"
+        "    return (ray.get.__module__, hasattr(ray.get, '__wrapped__'),\n"
+        "            ray.remote_function.RemoteFunction._remote.__code__.co_filename)\n"
+        "on = hooks(), ray.get\n"
+        "%config RayAsync.tracking = False\n"
+        "off = hooks(), ray.get\n"
+        "await hold.options(name='unseen').remote('/')\n"
+        "%config RayAsync.tracking = True\n"
+        "print(on[1].__wrapped__ is off[1], on[1].__name__, on[0] != off[0],\n"
+        "      hooks() == on[0], 'unseen' in lines())"
+    ).stdout
+    assert told.split() == ["True", "get", "True", "True", "False"]

@@ -19,7 +19,7 @@ from typing import Any, cast
 import ray
 from ray import ObjectRef
 
-from ..awaiting.observing import origin
+from ..awaiting.observing import AwaitEvent, Outcome, origin
 from ..awaiting.reading import readers
 from ..awaiting.watching import watch_ready
 from .tracker import Tracker
@@ -32,12 +32,14 @@ _NAMES = ("get", "wait")
 class _Call:
     """A call that blocks."""
 
-    __slots__ = ("began", "end_watch", "origin", "refs")
+    __slots__ = ("began", "end_watch", "keys", "origin", "refs")
 
     def __init__(self, refs: Any, who: Hashable) -> None:
         self.refs = refs
         self.origin = who
         self.began = time.monotonic()
+        #: The ids of the refs that are being watched.
+        self.keys: list[bytes] = []
         #: Ends its watch; None while it has none, and once the call is over.
         self.end_watch: Callable[[], None] | None = None
 
@@ -67,7 +69,8 @@ class BlockingGets:
         module = cast("Any", ray)
         for name in _NAMES:
             original = getattr(module, name)
-            wrapper = self._wrap(original)
+            # What `wait` gives back is ready, and nobody has its value yet.
+            wrapper = self._wrap(original, fetches=name == "get")
             self._wrapped[name] = (original, wrapper)
             setattr(module, name, wrapper)
 
@@ -105,7 +108,9 @@ class BlockingGets:
                 next_look = due if next_look is None else min(next_look, due)
         return next_look
 
-    def _wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap(
+        self, original: Callable[..., Any], *, fetches: bool
+    ) -> Callable[..., Any]:
         calls, numbers = self._calls, self._numbers
 
         @functools.wraps(original)
@@ -115,18 +120,34 @@ class BlockingGets:
                 return original(*args, **kwargs)
             number = next(numbers)
             calls[number] = call = _Call(args[0], who)
+            resolved = False
             try:
-                return original(*args, **kwargs)
+                values = original(*args, **kwargs)
+                resolved = fetches
+                return values
             finally:
                 del calls[number]
                 # The caller's list is not kept by a frame of a traceback either.
                 call.refs = None
-                end_watch, call.end_watch = call.end_watch, _nothing
-                if end_watch is not None:
+                if call.end_watch is not None:
                     # Of many refs it takes a while, and not of the cell's time.
-                    readers.call(end_watch)
+                    readers.call(self._end, call, resolved)
 
         return blocking
+
+    def _end(self, call: _Call, resolved: bool) -> None:
+        """End the watch of a call that is over; on a reader thread."""
+        end_watch, call.end_watch = call.end_watch, _nothing
+        if resolved:
+            now = time.monotonic()
+            self._tracker.record(
+                [
+                    AwaitEvent("settled", key, call.origin, now, Outcome.RESOLVED)
+                    for key in call.keys
+                ]
+            )
+        if end_watch is not None:
+            end_watch()
 
     def _watch(self, call: _Call) -> None:
         refs = call.refs
@@ -147,9 +168,10 @@ class BlockingGets:
         except Exception:
             logger.debug("a blocking call cannot be watched", exc_info=True)
             end = _nothing
-        if call.end_watch is None:
-            call.end_watch = end
-        if call.refs is None:  # it ended meanwhile
+        call.keys = [ref.binary() for ref in local]
+        call.end_watch = end
+        if call.refs is None:
+            # It ended meanwhile, and may not have seen that there is a watch.
             end()
 
 
