@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..awaiting.observing import Outcome
@@ -184,7 +185,8 @@ class CellTally:
             self._explain(slot, line, event.failure)
         elif not state.settled:
             if event.state.settled:
-                if ended:
+                # Of what is awaited its awaiter tells the end.
+                if ended and not records.flags[slot] & AWAITED:
                     at = event.ended if event.ended is not None else event.at
                     self.ready(key, at, event.failure)
             elif state not in (event.state, RefState.CANCELLING):
@@ -199,20 +201,40 @@ class CellTally:
         line = self.lines.get(name)
         return [key for key in keys if self._line(self._slots[key]) is line]
 
-    def unexplained(self, since: float) -> list[bytes]:
-        """Give the ids of which Ray's own books may have more to say.
-
-        Those of refs that have not settled, and of those that settled after
-        `since` and of whose tasks the end is not known from events.
-        """
+    def left_behind(self) -> list[bytes]:
+        """Give the ids of unsettled refs of which nobody but Ray tells the end."""
         records = self._records
-        state, flags, ended = records.state, records.flags, records.ended
+        state, flags = records.state, records.flags
         return [
             key
             for key, slot in self._slots.items()
             if not _SETTLED[state[slot]]
-            or (not flags[slot] & TIMED and ended[slot] > since)
+            and flags[slot] & (OF_DRIVER | AWAITED) == OF_DRIVER
         ]
+
+    def unexplained(self, since: float, most: int) -> list[bytes]:
+        """Give the ids of which Ray's own books may have more to say.
+
+        Those of the first `most` refs that have not settled, which are the most
+        likely to run, and of the last `most` that settled after `since` and of
+        whose tasks the end is not known from events.
+        """
+        records = self._records
+        state, flags, ended = records.state, records.flags, records.ended
+        pending: list[bytes] = []
+        settled: deque[bytes] = deque(maxlen=most)
+        for key, slot in self._slots.items():
+            if not _SETTLED[state[slot]]:
+                if len(pending) < most:
+                    pending.append(key)
+            elif ended[slot] > since and not flags[slot] & TIMED:
+                settled.append(key)
+        return [*pending, *settled]
+
+    def is_pending(self, key: bytes) -> bool:
+        """Whether this ref is known and has not settled."""
+        slot = self._slots.get(key)
+        return slot is not None and not _SETTLED[self._records.state[slot]]
 
     def ended_with(
         self,

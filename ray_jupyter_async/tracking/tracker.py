@@ -296,26 +296,33 @@ class Tracker:
             )
 
     def unexplained(
-        self, origins: Iterable[Hashable], since: float
+        self, origins: Iterable[Hashable], since: float, most: int
     ) -> dict[Hashable, list[bytes]]:
         """Return the refs of cells that Ray's own books may say more of."""
         with self._lock:
             self._apply_inbox()
             return {
-                origin: self._cells[origin].unexplained(since)
+                origin: self._cells[origin].unexplained(since, most)
                 for origin in origins
                 if origin in self._cells
             }
 
-    def unsettled(self) -> dict[Hashable, list[bytes]]:
-        """Return the refs of all cells that have not settled."""
+    def left_behind(self) -> dict[Hashable, list[bytes]]:
+        """Return the unsettled refs of all cells that nobody awaits or watches."""
         with self._lock:
             self._apply_inbox()
-            return {
-                origin: cell.unsettled()
+            found = {
+                origin: cell.left_behind()
                 for origin, cell in self._cells.items()
-                if cell.pending
+                if cell.pending > cell.waiting
             }
+        return {origin: keys for origin, keys in found.items() if keys}
+
+    def count_pending(self, keys: Iterable[bytes]) -> int:
+        """Return how many of these refs have not settled in some cell."""
+        with self._lock:
+            cells = [cell for cell in self._cells.values() if cell.pending]
+            return sum(any(cell.is_pending(key) for cell in cells) for key in keys)
 
     def end_finished(
         self,
@@ -374,6 +381,7 @@ class Tracker:
             The ids of the tasks that run, as in `end_finished`.
         """
         with self._lock:
+            self._apply_inbox()
             for origin, of_cell in keys.items():
                 cell = self._cells.get(origin)
                 if cell is None:

@@ -19,7 +19,7 @@ from .connection import connected
 from .progress import RefState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .task_events import TaskEvent
 
@@ -109,12 +109,12 @@ def _actor_id(actor: bytes) -> Any:
 
 
 def why_waiting(
-    events: Collection[TaskEvent],
+    events: Iterable[TaskEvent],
     nodes: list[Node] | None,
-    *,
-    dependencies_of: Callable[[bytes], Iterable[bytes]],
-    running: Collection[bytes],
     actor: Callable[[bytes], tuple[str, Mapping[str, float]] | None],
+    unfinished_before: Callable[[list[bytes]], int],
+    *,
+    more: bool = False,
 ) -> str:
     """Say why the pending refs of a line wait.
 
@@ -124,12 +124,12 @@ def why_waiting(
         Of the tasks of the line that have not settled.
     nodes
         As from `read_nodes`.
-    dependencies_of
-        Gives the tasks that make a task's arguments.
-    running
-        The ids of the tasks that have not ended.
     actor
-        As `read_actor`, and asked once for each actor.
+        As `read_actor`; asked once for each actor.
+    unfinished_before
+        Gives how many tasks make arguments of these and have not ended.
+    more
+        Whether there are more tasks in the line than `events` tell of.
 
     Returns
     -------
@@ -139,33 +139,31 @@ def why_waiting(
     """
     told: Counter[str] = Counter()
     queued: Counter[str] = Counter()
-    needed: set[bytes] = set()
+    need_others: list[bytes] = []
     of_actors: Counter[bytes] = Counter()
     for event in events:
         if event.attempt and event.state is not RefState.RUNNING:
             told[f"{event.retried_for}, retrying (attempt {event.attempt + 1})"] += 1
         elif event.state is RefState.PENDING_ARGS:
-            needed.update(task for task in dependencies_of(event.task))
-            told["waits for other tasks"] += 1
+            need_others.append(event.task)
         elif event.state is RefState.PENDING_NODE:
             if event.actor:
                 of_actors[event.actor] += 1
             elif nodes is not None and event.status == "PENDING_NODE_ASSIGNMENT":
                 reason, in_queue = _for_a_node(event.resources, nodes)
-                if reason:
-                    told[reason] += 1
-                    queued[reason] += in_queue
+                told[reason] += 1
+                queued[reason] += in_queue
     for asked, times in of_actors.items():
-        reason = _for_an_actor(actor(asked), nodes)
-        if reason:
-            told[reason] += times
-    if "waits for other tasks" in told:
-        left = len(needed.intersection(running))
-        if left:
-            what = "1 other task" if left == 1 else f"{left:,} other tasks"
-            told[f"waits for {what}"] = told.pop("waits for other tasks")
+        told[_for_an_actor(actor(asked), nodes)] += times
+    if need_others:
+        left = unfinished_before(need_others)
+        number = f"{left:,}" if left else ""
+        others = f"waits for {number} other task{'s' if left != 1 else ''}"
+        told[others.replace("  ", " ")] += len(need_others)
+    del told[""]
+    plus = "+" if more else ""
     return "; ".join(
-        f"{reason}, {queued[reason]:,} queued" if queued[reason] else reason
+        f"{reason}, {queued[reason]:,}{plus} queued" if queued[reason] else reason
         for reason, _ in told.most_common(_MOST_TOLD)
     )
 
@@ -197,7 +195,8 @@ def _impossible(resources: Mapping[str, float], nodes: list[Node]) -> str:
     for name, amount in resources.items():
         if not any(fits(node, name, amount) for node in nodes):
             total = sum(node.total.get(name, 0.0) for node in nodes)
-            return f"no node has {_amount(name, amount)} (cluster: {_number(total)})"
+            has = _gib(total) if name in _BYTES else _number(total)
+            return f"no node has {_amount(name, amount)} (cluster: {has})"
     wanted = " and ".join(_amount(name, amount) for name, amount in resources.items())
     return f"no node has {wanted} together"
 
@@ -222,10 +221,14 @@ def _for_an_actor(
 
 def _amount(name: str, amount: float) -> str:
     if name in _BYTES:
-        return f"{amount / 2**30:.3g} GiB of {name.replace('_', ' ')}"
-    plural = "s" if amount != 1 and name.isupper() else ""
+        return f"{_gib(amount)} of {name.replace('_', ' ')}"
+    plural = "s" if amount > 1 and name.isupper() else ""
     return f"{_number(amount)} {name}{plural}"
 
 
 def _number(amount: float) -> str:
     return f"{amount:,.4g}" if amount < 10_000 else f"{amount:,.0f}"
+
+
+def _gib(amount: float) -> str:
+    return f"{amount / 2**30:.3g} GiB"
