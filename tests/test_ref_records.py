@@ -67,9 +67,10 @@ def test_only_what_has_changed_is_read(tracker):
         (1, key(1), 2.0),
     ]
     assert tracker.read_refs("cell", "f", version) == ([], version)
-    tracker.record([settled(1, at=3.0)])
+    tracker.record([settled(1, at=3.0, size=100)])
     (row,), later = tracker.read_refs("cell", "f", version)
     assert (row.index, row.state, row.ended) == (1, RefState.RESOLVED, 3.0)
+    assert row.size == 100
     assert tracker.read_refs("cell", "f", later) == ([], later)
     assert len(tracker.read_refs("cell", "f", 0)[0]) == 2
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from pathlib import Path
 
 import pytest
 import ray
@@ -82,20 +80,22 @@ def fails(number):
     deeper()
 
 
-def wait_for(path):
-    while not Path(path).exists():
-        time.sleep(0.01)
+# What runs in a worker cannot use anything of this module, which imports the
+# harness: all of these import for themselves.
 
 
 @ray.remote(num_cpus=0, max_retries=1)
 def dies_once(path):
     import os
+    import time
+    from pathlib import Path
 
     died = Path(f"{path}-died")
     if not died.exists():
         died.touch()
         os._exit(1)
-    wait_for(path)
+    while not Path(path).exists():
+        time.sleep(0.01)
 
 
 @ray.remote(num_gpus=1, num_cpus=0)
@@ -105,16 +105,31 @@ def needs_gpu():
 
 @ray.remote(num_cpus=1)
 def takes_cpu(path):
-    wait_for(path)
+    import time
+    from pathlib import Path
+
+    while not Path(path).exists():
+        time.sleep(0.01)
 
 
-@ray.remote(num_cpus=0)
-class Slow:
-    def __init__(self, path):
-        wait_for(path)
+@pytest.fixture
+def slow_actor(tmp_path):
+    """An actor that has started when its file is there, and that file."""
+    path = tmp_path / "end"
 
-    def method(self):
-        return 1
+    class Slow:
+        def __init__(self, path):
+            import time
+            from pathlib import Path
+
+            while not Path(path).exists():
+                time.sleep(0.01)
+
+        def method(self):
+            return 1
+
+    yield ray.remote(num_cpus=0)(Slow).remote(str(path)), path
+    path.touch()
 
 
 def test_a_task_that_nobody_awaits_has_a_full_record(tracked, gate):
@@ -198,12 +213,11 @@ def test_a_retry_is_told_with_its_reason(tracked, tmp_path):
     ray.get(ref)
 
 
-def test_why_refs_wait(tracked, tmp_path):
-    path = tmp_path / "end"
+def test_why_refs_wait(tracked, slow_actor):
+    actor, path = slow_actor
     held = [takes_cpu.remote(str(path)) for _ in range(5)]
     after = quick.remote(held[0])
     gpu = needs_gpu.remote()
-    actor = Slow.remote(str(path))
     method = actor.method.remote()
     for name, reason in (
         ("takes_cpu", "all 2 CPUs busy, 3 queued"),
@@ -234,9 +248,8 @@ def test_a_cancel_is_shown_until_it_is_done(tracked, gate):
     assert tracked.tracker.cancel(CELL, "other") == []
 
 
-def test_ray_says_why_it_does_not_cancel(tracked, tmp_path):
-    path = tmp_path / "end"
-    actor = Slow.remote(str(path))
+def test_ray_says_why_it_does_not_cancel(tracked, slow_actor):
+    actor, path = slow_actor
     ref = actor.method.remote()
     ((key, why),) = tracked.tracker.cancel(CELL, force=True)
     assert key == ref.binary()

@@ -104,6 +104,8 @@ class Await(Protocol):
         Ends the watch for readiness, where there is one.
     watcher : object or None
         The waiter thread that looks after it, where there is one.
+    size : int or None
+        The bytes of the object, once it has been read on this node.
     """
 
     ref: Ref | None
@@ -116,6 +118,7 @@ class Await(Protocol):
     known: bool
     unwatch: Callable[[], None] | None
     watcher: object | None
+    size: int | None
 
     def done(self) -> bool:
         """Whether it is settled or dropped; any thread."""
@@ -155,6 +158,7 @@ class Part:
         "receiver",
         "ref",
         "session",
+        "size",
         "unwatch",
         "watcher",
     )
@@ -182,6 +186,7 @@ class Part:
         self.known = False
         self.unwatch: Callable[[], None] | None = None
         self.watcher: object | None = None
+        self.size: int | None = None
         self._done = False
 
     def done(self) -> bool:

@@ -116,6 +116,7 @@ class Converter:
             return await_.done()
         await_.key = ref.binary()
         observing.announce([await_])
+        await_.size = ray_internals.size_of(raw)
         value = await_.session.load(ref, raw)
         error = ray_internals.error_of(value)
         self.deliver(await_, None if error else value, error)
@@ -257,7 +258,14 @@ def _settled_event(await_: Await, error: BaseException | None) -> AwaitEvent:
     assert await_.key is not None
     now = time.monotonic()
     if error is None:
-        return AwaitEvent("settled", await_.key, await_.origin, now, Outcome.RESOLVED)
+        return AwaitEvent(
+            "settled",
+            await_.key,
+            await_.origin,
+            now,
+            Outcome.RESOLVED,
+            size=await_.size,
+        )
     return AwaitEvent(
         "settled",
         await_.key,

@@ -32,6 +32,7 @@ class RefFuture(asyncio.Future[Any]):
         "origin",
         "ref",
         "session",
+        "size",
         "unwatch",
         "watcher",
     )
@@ -56,6 +57,7 @@ class RefFuture(asyncio.Future[Any]):
         self.known = False
         self.unwatch: Callable[[], None] | None = None
         self.watcher: object | None = None
+        self.size: int | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the await, and the Ray task too if that was asked for.

@@ -54,6 +54,8 @@ class AwaitEvent(NamedTuple):
     message, traceback : str
         Its message, one line and cut, and its remote traceback. Of many alike
         only the first have one; see `failures.describe`.
+    size : int or None
+        The bytes of the object, for `Outcome.RESOLVED`; None if unknown.
     """
 
     kind: Literal["awaited", "settled"]
@@ -64,6 +66,7 @@ class AwaitEvent(NamedTuple):
     error: str | None = None
     message: str = ""
     traceback: str = ""
+    size: int | None = None
 
 
 Observer = Callable[[Sequence[AwaitEvent]], None]

@@ -244,6 +244,11 @@ class ObjectReader:
         return end_safely
 
 
+def size_of(raw: Raw) -> int:
+    """Give the bytes of an object as they lie in the store, before it is loaded."""
+    return 0 if raw[0] is None else len(raw[0])
+
+
 def _nodes() -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
     return nodes

@@ -111,7 +111,7 @@ class Records:
         self._node = array("H")
         self._worker = array("I")
         self._attempt = array("H")
-        self._size = array("q")
+        self.size = array("q")
         self._error = array("H")
         self._free = array("I")
         self._settled: deque[int] = deque()
@@ -136,7 +136,7 @@ class Records:
             self.started[slot] = self.ended[slot] = _UNKNOWN
             self._index[slot] = line.made
             self._node[slot] = self._worker[slot] = self._attempt[slot] = 0
-            self._size[slot] = -1
+            self.size[slot] = -1
             self._error[slot] = 0
         else:
             slot = len(self._keys)
@@ -151,7 +151,7 @@ class Records:
             self._node.append(0)
             self._worker.append(0)
             self._attempt.append(0)
-            self._size.append(-1)
+            self.size.append(-1)
             self._error.append(0)
         line.made += 1
         line.live += 1
@@ -189,11 +189,6 @@ class Records:
         self._error[slot] = self._number(
             f"{kind}: {message}" if message and not many else kind
         )
-        self._changed(slot)
-
-    def set_size(self, slot: int, size: int) -> None:
-        """Note how many bytes the object has."""
-        self._size[slot] = size
         self._changed(slot)
 
     def set_run(
@@ -256,7 +251,7 @@ class Records:
 
     def _row(self, slot: int, clock: float) -> RefRecord:
         started, ended = self.started[slot], self.ended[slot]
-        size = self._size[slot]
+        size = self.size[slot]
         return RefRecord(
             self._index[slot],
             self._keys[slot],

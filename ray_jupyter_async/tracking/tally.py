@@ -99,7 +99,12 @@ class CellTally:
             self._waiting_since = at
 
     def settled(
-        self, key: bytes, at: float, outcome: Outcome | None, failure: Failure | None
+        self,
+        key: bytes,
+        at: float,
+        outcome: Outcome | None,
+        failure: Failure | None,
+        size: int | None = None,
     ) -> None:
         """Count an await that ends. One that never began is passed over."""
         slot = self._slots.get(key)
@@ -115,6 +120,8 @@ class CellTally:
             return
         if outcome is not Outcome.FAILED:
             self._change(slot, RefState.RESOLVED, at)
+            if size is not None:
+                self._records.size[slot] = size
         else:
             # The await went through, though its outcome be a cancelled task.
             self._fail(slot, at, failure or Failure("unknown error"))

@@ -432,7 +432,7 @@ class Tracker:
             self._retire_cells()
 
     def _apply(self, event: AwaitEvent | WatchEvent) -> None:
-        kind, key, origin, at, outcome, error, message, traceback = event
+        kind, key, origin, at, outcome, error, message, traceback, size = event
         cell = self._cell(origin)
         if kind == "awaited" or kind == "watched":
             cell.awaited(key, at, self._name_of)
@@ -443,7 +443,7 @@ class Tracker:
             if error is not None:
                 failure = Failure(error, message, traceback)
             if kind == "settled":
-                cell.settled(key, at, outcome, failure)
+                cell.settled(key, at, outcome, failure, size)
             else:
                 cell.ready(key, at, failure)
         self._changed.add(origin)

@@ -38,6 +38,7 @@ class WatchEvent(NamedTuple):
     error: str | None = None
     message: str = ""
     traceback: str = ""
+    size: None = None
 
 
 class Watches:
