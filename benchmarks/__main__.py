@@ -21,6 +21,7 @@ from harness.client import running_client_server
 from . import loads
 from .measuring import Timing, measure
 from .peers import PEERS, YARDSTICK
+from .tracking import tracking_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -56,7 +57,8 @@ async def tables(quick: bool) -> list[str]:
         )
     sections.append(await _single())
     sections.append(await _memory())
-    print(*sections[-2:], sep="\n")
+    sections.append(tracking_table(quick))
+    print(*sections[-3:], sep="\n")
     return sections
 
 
