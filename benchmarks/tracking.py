@@ -27,7 +27,7 @@ def tracking_table(quick: bool) -> str:
         "submitting an actor's method, tracking off, µs": f"{untracked:.1f}",
         "the same, tracked, µs": f"{tracked:.1f}",
         "of that the hook by itself, µs": f"{hook:.1f}",
-        "ratio of the call with the hook to that without": f"{1 + hook / untracked:.2f}",
+        "ratio of a call with the hook to one without": f"{1 + hook / untracked:.2f}",
         "recording one event of an await, µs": f"{per_event:.1f}",
         f"memory of a record, of {refs:,}, bytes": f"{per_record:.0f}",
     }
