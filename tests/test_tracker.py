@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
+from ray_jupyter_async.tracking import ledger as ledger_module
 from ray_jupyter_async.tracking import lines as lines_module
-from ray_jupyter_async.tracking import tracker as tracker_module
 from ray_jupyter_async.tracking.tracker import Tracker
 
 
@@ -171,8 +171,8 @@ def test_an_old_cell_with_something_pending_stays():
 
 
 def test_records_that_nobody_drains_do_not_grow(tracker, monkeypatch):
-    monkeypatch.setattr(tracker_module, "_DRAIN_ABOVE", 100)
-    monkeypatch.setattr(tracker_module, "_DRAIN_EVERY", 0.0)
+    monkeypatch.setattr(ledger_module, "_DRAIN_ABOVE", 100)
+    monkeypatch.setattr(ledger_module, "_DRAIN_EVERY", 0.0)
     for _ in range(1000):
         tracker.record([awaited(b"f-1"), settled(b"f-1")])
         assert len(tracker._inbox) <= 60

@@ -123,13 +123,15 @@ class ClusterView:
             if self._stop.is_set():
                 return
             self._wake.clear()
-            began = time.monotonic()
+            began, busy = time.monotonic(), time.thread_time()
             try:
                 self._look()
             except Exception:
                 logger.exception("a look at the cluster failed")
-            # Nobody is in such a hurry that this pause would not be kept.
-            rest = max(_SHORTEST_REST, (time.monotonic() - began) / SHARE)
+            # Nobody is in such a hurry that this pause would not be kept. While
+            # Ray answers, it is the GCS that works: it rests for as long.
+            took, busy = time.monotonic() - began, time.thread_time() - busy
+            rest = max(_SHORTEST_REST, took, busy / SHARE)
             self._stop.wait(rest)
             pause = max(0.0, PERIOD - rest) if self._followed else None
 

@@ -274,15 +274,14 @@ class Records:
         self.line_of(slot).changed(slot)
 
     def _evict(self) -> None:
-        while self._settled:
+        while self._settled and len(self) >= self.limit:
             slot = self._settled.popleft()
             self.flags[slot] &= ~_QUEUED
             line = self._lines[slot]
-            # It may be pending again, or be gone with its cell.
+            # It may be pending again.
             if line is not None and _SETTLED[self.state[slot]]:
                 line.forget(self._keys[slot])
                 self._drop(slot, line)
-                return
 
     def _drop(self, slot: int, line: LineRecords) -> None:
         line.live -= 1

@@ -178,8 +178,10 @@ def _event(
     }
     state, status = _state(times)
     failure = None
-    if state is RefState.FAILED and updates.HasField("error_info"):
-        kind = errors.Name(updates.error_info.error_type)
+    if state is RefState.FAILED:
+        kind = "UNKNOWN_ERROR"
+        if updates.HasField("error_info"):
+            kind = errors.Name(updates.error_info.error_type)
         failure = _failure(kind, updates.error_info.error_message)
         if kind == "TASK_CANCELLED":
             state = RefState.CANCELLED

@@ -1,4 +1,4 @@
-"""The tracker: records in on any thread, counts per cell out.
+"""The tracker: what the ledger knows, told to displays.
 
 It pins nothing: records carry ids, names and times. It knows no widget; a
 display reads `Tracker.read_cell`, `Tracker.read_refs` or `Tracker.snapshot`, and
@@ -7,31 +7,22 @@ may be told through `Tracker.on_record` when there is something to read.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .error_groups import Failure
+from .ledger import Ledger, nothing_submitted
 from .lines import LineTally, merge_lines
 from .object_ids import TASK_ID_BYTES
 from .progress import CellProgress, Progress, RefRecord
-from .records import Records
-from .tally import CellTally
-from .watches import Watches, WatchEvent
+from .watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from ..awaiting.observing import AwaitEvent
     from .submissions import Submission
     from .task_events import TaskEvent
     from .watches import Ref, Watcher
-
-# Records that nobody has drained for so long are applied by who records them.
-_DRAIN_EVERY = 2.0
-_DRAIN_ABOVE = 100_000
 
 #: How many refs are remembered by default (`RayAsync.remembered_refs`).
 REMEMBERED_REFS = 200_000
@@ -39,16 +30,12 @@ REMEMBERED_REFS = 200_000
 CancelTasks = Callable[[Iterable[bytes], bool], "list[tuple[bytes, str]]"]
 
 
-def _nothing_submitted() -> Sequence[Submission]:
-    return ()
-
-
 def _cannot_cancel(tasks: Iterable[bytes], force: bool) -> list[tuple[bytes, str]]:
     del force
     return [(task, "nobody here can cancel tasks") for task in tasks]
 
 
-class Tracker:
+class Tracker(Ledger):
     """Counts what each cell submits and awaits, by name.
 
     Every method may be called on any thread.
@@ -74,30 +61,14 @@ class Tracker:
         self,
         name_of: Callable[[bytes], str],
         *,
-        take_submitted: Callable[[], Sequence[Submission]] = _nothing_submitted,
+        take_submitted: Callable[[], Sequence[Submission]] = nothing_submitted,
         cancel_tasks: CancelTasks = _cannot_cancel,
         keep_cells: int = 100,
         limit: int = REMEMBERED_REFS,
     ) -> None:
-        self._name_of = name_of
-        self._take_submitted = take_submitted
+        super().__init__(name_of, take_submitted, keep_cells, limit)
         self._cancel_tasks = cancel_tasks
-        self._keep_cells = keep_cells
-        #: Called after records came in, on the recording thread: it may only
-        #: wake somebody up.
-        self.on_record: Callable[[], None] | None = None
-        # Batches as they came. `record` takes no lock: it may run in a garbage
-        # collection in the middle of a drain of the same thread.
-        self._inbox: deque[Sequence[AwaitEvent | WatchEvent]] = deque()
-        self._undrained = 0
-        self._drained_at = time.monotonic()
         self._watches = Watches(self.record)
-        # Owns everything below.
-        self._lock = threading.Lock()
-        self._records = Records(limit)
-        self._cells: dict[Hashable, CellTally] = {}
-        self._changed: set[Hashable] = set()
-        self._retired: dict[str, LineTally] = {}
 
     @property
     def limit(self) -> int:
@@ -107,28 +78,6 @@ class Tracker:
     @limit.setter
     def limit(self, limit: int) -> None:
         self._records.limit = limit
-
-    def record(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
-        """Take a batch of records; the observer for `awaiting`.
-
-        It does not block. The batch must not be changed afterwards. When
-        nobody has drained for a while and many records wait, it applies them
-        itself, so that they never grow without end.
-        """
-        self._inbox.append(events)
-        # Not exact when threads race; it only decides when to look after it.
-        self._undrained += len(events)
-        if (
-            self._undrained > _DRAIN_ABOVE
-            and time.monotonic() - self._drained_at > _DRAIN_EVERY
-            and self._lock.acquire(blocking=False)
-        ):
-            try:
-                self._apply_inbox()
-            finally:
-                self._lock.release()
-        if self.on_record is not None:
-            self.on_record()
 
     def watch(
         self,
@@ -222,18 +171,6 @@ class Tracker:
             for key in pending
             if key[:TASK_ID_BYTES] in refused
         ]
-
-    def drain(self) -> None:
-        """Apply all records that have come in."""
-        with self._lock:
-            self._apply_inbox()
-
-    def take_changed(self) -> set[Hashable]:
-        """Drain, and return the cells changed since the last call; for one reader."""
-        with self._lock:
-            self._apply_inbox()
-            changed, self._changed = self._changed, set()
-            return changed
 
     def finish_code(self, origin: Hashable) -> None:
         """Note that the code of a cell has ended. Unknown cells are passed over."""
@@ -403,57 +340,3 @@ class Tracker:
                     line.reason = reasons.get(line.name, "")
                 self._changed.add(origin)
         self._tell()
-
-    def _tell(self) -> None:
-        if self.on_record is not None:
-            self.on_record()
-
-    def _cell(self, origin: Hashable) -> CellTally:
-        cell = self._cells.get(origin)
-        if cell is None:
-            cell = self._cells[origin] = CellTally(origin, self._records)
-        return cell
-
-    def _apply_inbox(self) -> None:
-        self._undrained = 0
-        self._drained_at = time.monotonic()
-        # Submitted comes before awaited.
-        waiting = len(self._inbox)
-        for new in self._take_submitted():
-            cell = self._cell(new.origin)
-            for key in new.ids():
-                cell.submitted(key, new.at, new.name, of_driver=new.of_driver)
-            self._changed.add(new.origin)
-        # Not "until empty": records may come in as fast as they are applied.
-        for _ in range(waiting):
-            for event in self._inbox.popleft():
-                self._apply(event)
-        if len(self._cells) > self._keep_cells:
-            self._retire_cells()
-
-    def _apply(self, event: AwaitEvent | WatchEvent) -> None:
-        kind, key, origin, at, outcome, error, message, traceback, size = event
-        cell = self._cell(origin)
-        if kind == "awaited" or kind == "watched":
-            cell.awaited(key, at, self._name_of)
-        elif kind == "unwatched":
-            cell.unwatched(key, at)
-        else:
-            failure = None
-            if error is not None:
-                failure = Failure(error, message, traceback)
-            if kind == "settled":
-                cell.settled(key, at, outcome, failure, size)
-            else:
-                cell.ready(key, at, failure)
-        self._changed.add(origin)
-
-    def _retire_cells(self) -> None:
-        # One that still awaits something stays, however old.
-        over = len(self._cells) - self._keep_cells
-        idle = [origin for origin, cell in self._cells.items() if not cell.pending]
-        for origin in idle[:over]:
-            cell = self._cells.pop(origin)
-            self._records.remove_all(cell.forget_records())
-            merge_lines(self._retired, cell.lines.values())
-            self._changed.discard(origin)

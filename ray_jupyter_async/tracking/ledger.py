@@ -1,0 +1,157 @@
+"""The ledger: records in on any thread, applied to the cells under one lock.
+
+It pins nothing: records carry ids, names and times. What is asked of it is in
+`tracker`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from .error_groups import Failure
+from .lines import LineTally, merge_lines
+from .records import Records
+from .tally import CellTally
+
+if TYPE_CHECKING:
+    from ..awaiting.observing import AwaitEvent
+    from .submissions import Submission
+    from .watches import WatchEvent
+
+# Records that nobody has drained for so long are applied by who records them.
+_DRAIN_EVERY = 2.0
+_DRAIN_ABOVE = 100_000
+
+
+def nothing_submitted() -> Sequence[Submission]:
+    """Stand in for a hook on what is submitted."""
+    return ()
+
+
+class Ledger:
+    """The owner of all counts and records, and of their lock.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    name_of, take_submitted, keep_cells, limit
+        As for `Tracker`.
+    """
+
+    def __init__(
+        self,
+        name_of: Callable[[bytes], str],
+        take_submitted: Callable[[], Sequence[Submission]],
+        keep_cells: int,
+        limit: int,
+    ) -> None:
+        self._name_of = name_of
+        self._take_submitted = take_submitted
+        self._keep_cells = keep_cells
+        #: Called after records came in, on the recording thread: it may only
+        #: wake somebody up.
+        self.on_record: Callable[[], None] | None = None
+        # Batches as they came. `record` takes no lock: it may run in a garbage
+        # collection in the middle of a drain of the same thread.
+        self._inbox: deque[Sequence[AwaitEvent | WatchEvent]] = deque()
+        self._undrained = 0
+        self._drained_at = time.monotonic()
+        # Owns everything below.
+        self._lock = threading.Lock()
+        self._records = Records(limit)
+        self._cells: dict[Hashable, CellTally] = {}
+        self._changed: set[Hashable] = set()
+        self._retired: dict[str, LineTally] = {}
+
+    def record(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
+        """Take a batch of records; the observer for `awaiting`.
+
+        It does not block. The batch must not be changed afterwards. When
+        nobody has drained for a while and many records wait, it applies them
+        itself, so that they never grow without end.
+        """
+        self._inbox.append(events)
+        # Not exact when threads race; it only decides when to look after it.
+        self._undrained += len(events)
+        if (
+            self._undrained > _DRAIN_ABOVE
+            and time.monotonic() - self._drained_at > _DRAIN_EVERY
+            and self._lock.acquire(blocking=False)
+        ):
+            try:
+                self._apply_inbox()
+            finally:
+                self._lock.release()
+        if self.on_record is not None:
+            self.on_record()
+
+    def drain(self) -> None:
+        """Apply all records that have come in."""
+        with self._lock:
+            self._apply_inbox()
+
+    def take_changed(self) -> set[Hashable]:
+        """Drain, and return the cells changed since the last call; for one reader."""
+        with self._lock:
+            self._apply_inbox()
+            changed, self._changed = self._changed, set()
+            return changed
+
+    def _tell(self) -> None:
+        if self.on_record is not None:
+            self.on_record()
+
+    def _cell(self, origin: Hashable) -> CellTally:
+        cell = self._cells.get(origin)
+        if cell is None:
+            cell = self._cells[origin] = CellTally(origin, self._records)
+        return cell
+
+    def _apply_inbox(self) -> None:
+        self._undrained = 0
+        self._drained_at = time.monotonic()
+        # Submitted comes before awaited.
+        waiting = len(self._inbox)
+        for new in self._take_submitted():
+            cell = self._cell(new.origin)
+            for key in new.ids():
+                cell.submitted(key, new.at, new.name, of_driver=new.of_driver)
+            self._changed.add(new.origin)
+        # Not "until empty": records may come in as fast as they are applied.
+        for _ in range(waiting):
+            for event in self._inbox.popleft():
+                self._apply(event)
+        if len(self._cells) > self._keep_cells:
+            self._retire_cells()
+
+    def _apply(self, event: AwaitEvent | WatchEvent) -> None:
+        kind, key, origin, at, outcome, error, message, traceback, size = event
+        cell = self._cell(origin)
+        if kind == "awaited" or kind == "watched":
+            cell.awaited(key, at, self._name_of)
+        elif kind == "unwatched":
+            cell.unwatched(key, at)
+        else:
+            failure = None
+            if error is not None:
+                failure = Failure(error, message, traceback)
+            if kind == "settled":
+                cell.settled(key, at, outcome, failure, size)
+            else:
+                cell.ready(key, at, failure)
+        self._changed.add(origin)
+
+    def _retire_cells(self) -> None:
+        # One that still awaits something stays, however old.
+        over = len(self._cells) - self._keep_cells
+        idle = [origin for origin, cell in self._cells.items() if not cell.pending]
+        for origin in idle[:over]:
+            cell = self._cells.pop(origin)
+            self._records.remove_all(cell.forget_records())
+            merge_lines(self._retired, cell.lines.values())
+            self._changed.discard(origin)
