@@ -47,6 +47,9 @@ class Session(Protocol):
     def load(self, ref: Ref, raw: Any) -> Any:
         """Deserialise what `begin` read; errors are returned, not raised."""
 
+    def size(self, raw: Any) -> int | None:
+        """Give the bytes of what `begin` read, where they are known."""
+
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
         """Give the ids of those that are ready now; on a reader thread."""
 

@@ -116,7 +116,7 @@ class Converter:
             return await_.done()
         await_.key = ref.binary()
         observing.announce([await_])
-        await_.size = ray_internals.size_of(raw)
+        await_.size = await_.session.size(raw)
         value = await_.session.load(ref, raw)
         error = ray_internals.error_of(value)
         self.deliver(await_, None if error else value, error)

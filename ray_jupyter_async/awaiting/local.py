@@ -195,6 +195,10 @@ class LocalSession:
         """Deserialise one object; an error object is returned, not raised."""
         return self.objects.load(ref, raw)
 
+    def size(self, raw: Any) -> int | None:
+        """Give the bytes of an object as they lie in the store."""
+        return ray_internals.size_of(raw)
+
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
         """Give the ids of those that are ready now; on a reader thread.
 

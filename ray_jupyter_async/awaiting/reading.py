@@ -201,7 +201,7 @@ class Readers:
                 continue
             value: Any = None
             try:
-                await_.size = ray_internals.size_of(raw)
+                await_.size = await_.session.size(raw)
                 value = await_.session.load(ref, raw)
                 error = ray_internals.error_of(value)
             except BaseException as failure:
