@@ -94,6 +94,8 @@ class _Watch:
         self._on_released = on_released
         self._stopped = threading.Event()
         self._unwatch: dict[bytes, Callable[[], None]] = {}
+        # Ready while they were being registered.
+        self._early: set[bytes] = set()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -113,6 +115,10 @@ class _Watch:
                 )
             except ClosedError:
                 return
+            if key in self._early:
+                # Ready before there was anything to take back.
+                self._early.discard(key)
+                self._unwatch.pop(key, None)
         if self._unwatch:
             threading.Thread(
                 target=self._find_released, name="ray-await-watch", daemon=True
@@ -135,7 +141,9 @@ class _Watch:
 
     def _exists(self, key: bytes, owner: bytes, _error: BaseException | None) -> None:
         # On Ray's io thread: looking for an error is a reader's work.
-        self._unwatch.pop(key, None)
+        self._early.add(key)
+        if self._unwatch.pop(key, None) is not None:
+            self._early.discard(key)
         if not self._stopped.is_set():
             readers.call(self._report, key, owner)
 

@@ -65,6 +65,14 @@ def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
     assert released.wait(10)
 
 
+def test_a_watch_of_what_is_ready_already_ends(ray_session):
+    ready = []
+    refs = [ray.put(number) for number in range(100)]
+    watch_ready(refs, lambda key, error: ready.append(key), refuse)
+    poll(lambda: len(ready) == len(refs))
+    poll(lambda: "ray-await-watch" not in {t.name for t in threading.enumerate()})
+
+
 def test_refuses_what_is_no_ref(ray_session):
     with pytest.raises(TypeError, match=r"builtins\.int"):
         watch_ready([1], lambda *_: None, refuse)
