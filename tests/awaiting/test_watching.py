@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -67,9 +68,15 @@ def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
 
 def test_a_watch_of_what_is_ready_already_ends(ray_session):
     ready = []
-    refs = [ray.put(number) for number in range(100)]
-    watch_ready(refs, lambda key, error: ready.append(key), refuse)
-    poll(lambda: len(ready) == len(refs))
+    refs = [ray.put(number) for number in range(1000)]
+    interval = sys.getswitchinterval()
+    # Ray's thread gets its turn between any two steps of a registration.
+    sys.setswitchinterval(1e-6)
+    try:
+        watch_ready(refs, lambda key, error: ready.append(key), refuse)
+        poll(lambda: len(ready) == len(refs))
+    finally:
+        sys.setswitchinterval(interval)
     poll(lambda: "ray-await-watch" not in {t.name for t in threading.enumerate()})
 
 
