@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython import display as _ipython
 
+from .comm_messages import answer_at_once
 from .task_words import count, does_not_yield
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class CancelNotice:
             description="Cancel them", layout=ipywidgets.Layout(width="auto")
         )
         self._button.on_click(self._clicked)
-        _answer_at_once(self._button)
+        answer_at_once(self._button)
         self._box = ipywidgets.HBox(
             [self._text, self._button],
             layout=ipywidgets.Layout(align_items="center"),
@@ -145,15 +146,3 @@ class CancelNotice:
         if not self._waited_in_vain():
             return f"Cancelling {count(self._tasks)} …"
         return does_not_yield(self._tasks)
-
-
-def _answer_at_once(button: Any) -> None:
-    """Have clicks answered also while a cell blocks the main thread.
-
-    ipykernel 7.4 sends what comes back to the thread that last sent, which is
-    the main one; JupyterLab offers a subshell, and 7.0 to 7.3 use it. On 6.x,
-    without subshells, a click waits for the end of the cell that blocks.
-    """
-    comm = button.comm
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = None

@@ -28,6 +28,11 @@ logger = logging.getLogger("ray_jupyter_async")
 # so many seconds behind.
 _HEARTBEAT = 1.0
 
+# JupyterLab's server drops what a kernel sends beyond 1,000 messages a second; so
+# many are ours. A cell takes one for its counts, and some more for open lines.
+_MESSAGES_PER_SECOND = 250
+_MESSAGES_PER_CELL = 3
+
 _LONGEST_SLEEP = 3600.0
 
 # After the code has ended, a background task of the cell may await one ref
@@ -52,8 +57,12 @@ class Display(Protocol):
     def live(self) -> bool:
         """Whether it is live now, not static or not yet there."""
 
-    def show(self, progress: CellProgress) -> None:
-        """Show ``progress`` live."""
+    @property
+    def held(self) -> bool:
+        """Whether somebody looks at it in a way that must not become static."""
+
+    def show(self, progress: CellProgress) -> bool:
+        """Show ``progress`` live; tell whether there is more to show soon."""
 
     def finish(self, progress: CellProgress) -> None:
         """Become static, showing ``progress``."""
@@ -68,6 +77,8 @@ class _Known:
         self.at_once = False
         self.code_finished = False
         self.broken = False
+        # Whether the display had more to show than it may at once.
+        self.behind = False
         # Of the cell's waiting, what lies before its display became static.
         self.waited_before = 0.0
         # When the elapsed time is sent although nothing has changed.
@@ -83,12 +94,22 @@ class _Finish:
         self.until = time.monotonic() + _LAST_WORDS
 
 
+class _Look:
+    """Asks the pump to show a cell again although its counts may be the same."""
+
+    def __init__(self, cell_id: Hashable) -> None:
+        self.cell_id = cell_id
+
+
 class _Wake:
     """Says that there may be something to do."""
 
 
 class _Stop:
     """Asks the pump to make everything static and to end."""
+
+
+_Message = _Wake | _Look | _Finish | _Stop
 
 
 class Pump:
@@ -133,12 +154,16 @@ class Pump:
         self._thread: threading.Thread | None = None
         # A SimpleQueue because its `put` is reentrant: records may come in from
         # a garbage collection in the middle of a `put` of the same thread.
-        self._messages: queue.SimpleQueue[_Wake | _Finish | _Stop] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._woken = False
         self._known: dict[Hashable, _Known] = {}
         # Cells to look at in the next round; the pump's thread only.
         self._watched: set[Hashable] = set()
         self._changed: set[Hashable] = set()
+        # Cells that somebody has asked to look at since the last round.
+        self._asked: set[Hashable] = set()
+        # How many cells were shown in this round.
+        self._shown = 0
         # Cells whose code has ended and who wait for the answer.
         self._ending: dict[Hashable, _Finish] = {}
 
@@ -182,6 +207,10 @@ class Pump:
         if known is not None:
             known.at_once = True
             self._wake()
+
+    def look_at(self, cell_id: Hashable) -> None:
+        """Show a cell's progress again in the next round, changed or not."""
+        self._messages.put(_Look(cell_id))
 
     def cell_finished(self, cell_id: Hashable, timeout: float = 1.0) -> None:
         """Note that a cell's code has ended.
@@ -229,13 +258,16 @@ class Pump:
     def _run(self) -> None:
         due: float | None = None
         last_round = 0.0
+        period = self._period
         while True:
             message = self._receive(due)
             if isinstance(message, _Stop):
                 break
-            if isinstance(message, _Wake):
+            if isinstance(message, _Look):
+                self._asked.add(message.cell_id)
+            if isinstance(message, (_Wake, _Look)):
                 # Not now: others may come until the next round is due.
-                soon = last_round + self._period
+                soon = last_round + period
                 due = soon if due is None else min(due, soon)
                 continue
             if isinstance(message, _Finish):
@@ -246,10 +278,12 @@ class Pump:
             except Exception:
                 logger.exception("a round of the display thread failed")
                 due = last_round + _HEARTBEAT
+            messages = self._shown * _MESSAGES_PER_CELL
+            period = max(self._period, messages / _MESSAGES_PER_SECOND)
         for known in list(self._known.values()):
             self._guarded(known, self._make_static)
 
-    def _receive(self, due: float | None) -> _Wake | _Finish | _Stop | None:
+    def _receive(self, due: float | None) -> _Message | None:
         """Return the next message, or None when ``due`` has come."""
         timeout = None
         if due is not None:
@@ -263,7 +297,9 @@ class Pump:
     def _round(self) -> float | None:
         """Look at every cell that may need it; return when the next round is due."""
         self._woken = False
-        self._changed = self._tracker.take_changed()
+        self._shown = 0
+        self._changed = self._tracker.take_changed() | self._asked
+        self._asked = set()
         self._watched |= self._changed | self._ending.keys()
         due: float | None = None
         for cell_id in list(self._watched):
@@ -314,7 +350,7 @@ class Pump:
             # What nobody awaited may have ended too.
             self._view.settle_ended(known.cell.id)
         progress = self._read(known)
-        if progress is not None and progress.settled:
+        if progress is not None and progress.settled and not _is_held(known):
             self._make_static(known)
             return None
         return self._look(known)
@@ -341,7 +377,9 @@ class Pump:
         if not progress.settled:
             return known.next_sending
         if not known.code_finished:
-            return None
+            return known.next_sending if known.behind else None
+        if _is_held(known):
+            return known.next_sending
         ends_at = max(line.last_change for line in progress.lines) + _PAUSE
         if progress.taken < ends_at:
             return ends_at
@@ -365,10 +403,13 @@ class Pump:
     def _show(self, known: _Known, progress: CellProgress) -> None:
         if known.display is None:
             known.display = self._make_display(known.cell)
-        known.display.show(progress)
+        known.behind = known.display.show(progress)
         if self._view is not None and not progress.settled:
             self._view.follow(known.cell.id)
-        known.next_sending = progress.taken + _HEARTBEAT
+        known.next_sending = progress.taken + (
+            self._period if known.behind else _HEARTBEAT
+        )
+        self._shown += 1
 
     def _make_static(self, known: _Known) -> None:
         progress = self._read(known)
@@ -386,3 +427,7 @@ class Pump:
         if known.code_finished:
             self._tracker.finish_code(known.cell.id)
         return self._tracker.read_cell(known.cell.id)
+
+
+def _is_held(known: _Known) -> bool:
+    return known.display is not None and known.display.live and known.display.held

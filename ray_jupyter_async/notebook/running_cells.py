@@ -44,10 +44,13 @@ class RunningCells:
         # A stack for each thread: cells run within cells (`%run`), and, in the
         # subshells of ipykernel 7, beside each other.
         self._running: dict[int, list[Cell]] = {}
+        # What ipykernel files outputs under, as it was for the last cell.
+        self._parent: Any = None
 
     def started(self, _info: Any = None) -> None:
         """Note that a cell's code is about to run (`pre_run_cell`)."""
         cell_id = next(self._numbers)
+        self._parent = self._call_shell("get_parent")
         # The task of an async cell, and the tasks that it starts, copy this.
         origin.set(cell_id)
         cell = Cell(
@@ -76,6 +79,21 @@ class RunningCells:
         """Give the cell that runs on this thread, if any."""
         cells = self._running.get(threading.get_ident())
         return cells[-1] if cells else None
+
+    def claim_outputs(self) -> None:
+        """Have what no cell sends itself land in the last cell again.
+
+        ipykernel (6.29 to 7.4) files such outputs, Ray's forwarded worker logs
+        among them, under the message that it took in last. That of a click has
+        no cell, and what follows it would not be shown.
+        """
+        if self._parent:
+            self._call_shell("set_parent", self._parent)
+
+    def _call_shell(self, name: str, *arguments: Any) -> Any:
+        # A terminal's shell has neither of the two.
+        method = getattr(self._shell, name, None)
+        return method(*arguments) if callable(method) else None
 
     def _next_number(self) -> int | None:
         # The shell's own count is one further in IPython 9.16 than in 8.18 when

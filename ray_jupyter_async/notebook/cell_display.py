@@ -1,0 +1,300 @@
+"""How progress stands in one cell: live with buttons, static afterwards.
+
+What a front end asks for comes in on any thread and is only noted here; the
+pump's thread does it and answers. Cancelling alone, which may take Ray a while,
+has a thread of its own for each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from IPython import display as _ipython
+
+from .comm_messages import answer_at_once
+from .open_lines import OpenLine
+from .progress_widget import ProgressWidget
+from .static_progress import progress_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from ..tracking.progress import CellProgress, RefRecord
+    from .cells import Cell
+
+logger = logging.getLogger("ray_jupyter_async")
+
+# IPython publishes no types for these two.
+_display: Callable[..., Any] = _ipython.display
+_update_display: Callable[..., Any] = _ipython.update_display
+
+#: Seconds after which what was asked to end politely may be ended by force.
+PATIENCE = 3.0
+
+#: Seconds for which a line counts as open since its page last said so. Pages say
+#: it each 20 seconds; a browser may let a hidden one do so once a minute.
+LEASE = 90.0
+
+
+class RefSource(Protocol):
+    """Where the refs of a line come from, and who ends them; on any thread."""
+
+    def read_refs(
+        self, origin: Hashable, name: str, since: int = 0
+    ) -> tuple[list[RefRecord], int]:
+        """Return the records that changed since a version, and the new version."""
+
+    def cancel(
+        self,
+        origin: Hashable,
+        name: str | None = None,
+        keys: Sequence[bytes] | None = None,
+        *,
+        force: bool = False,
+    ) -> list[tuple[bytes, str]]:
+        """Ask Ray to end tasks; return the ids that it refused, and why."""
+
+
+class CellDisplay:
+    """Progress in one cell: live while something is pending, static afterwards.
+
+    Every method is called on the pump's thread.
+
+    Parameters
+    ----------
+    cell
+        Where it stands. Its output is sent in the cell's context.
+    source
+        Tells of single refs and cancels them.
+    wake
+        Has the pump call `show` soon; called on any thread.
+    claim_outputs
+        Called on the thread of a front end's message before anything else: what
+        no cell sends itself must not land nowhere because of it.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        source: RefSource,
+        wake: Callable[[], None],
+        claim_outputs: Callable[[], None],
+    ) -> None:
+        self._cell = cell
+        self._source = source
+        self._wake = wake
+        self._claim_outputs = claim_outputs
+        # A copy: a context cannot be entered while somebody else is in it.
+        self._context = cell.context.copy()
+        self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
+        self._displayed = False
+        self._widget: ProgressWidget | None = None
+        # From any thread to the pump's.
+        self._requests: queue.SimpleQueue[dict[str, Any] | _Answer] = (
+            queue.SimpleQueue()
+        )
+        self._paused = False
+        self._open: dict[str, OpenLine] = {}
+        self._views: dict[str, _View] = {}
+        # When lines were first asked to end, by name.
+        self._asked_at: dict[str, float] = {}
+
+    @property
+    def live(self) -> bool:
+        """Whether the widget is there."""
+        return self._widget is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody has a line open: it must not become static yet."""
+        now = time.monotonic()
+        return any(
+            view.lines and now - view.renewed < LEASE for view in self._views.values()
+        )
+
+    def show(self, progress: CellProgress) -> bool:
+        """Show ``progress`` live; the widget is made when there is none.
+
+        Returns
+        -------
+        bool
+            Whether there was more to send than may be sent at once.
+        """
+        return self._context.run(self._show, progress)
+
+    def finish(self, progress: CellProgress) -> None:
+        """Replace the widget by static HTML and text, and close it.
+
+        Nothing happens when there is no widget. `show` may follow: the widget
+        then stands in the same place.
+        """
+        self._context.run(self._finish, progress)
+
+    def _show(self, progress: CellProgress) -> bool:
+        if self._widget is None:
+            self._widget = self._made(progress)
+            return False
+        self._do_requests(progress)
+        forceable = self._forceable(progress)
+        if self._paused:
+            # That it is paused is the last thing sent.
+            state = {**self._widget.state, "paused": True}
+            self._widget.state = state
+            return False
+        self._widget.show(progress, forceable=forceable)
+        lines = {line.name: line for line in progress.lines}
+        for name, opened in self._open.items():
+            line = lines.get(name)
+            if line is None:
+                continue
+            now = progress.taken - line.first_awaited
+            for content, buffers in opened.messages(line, now):
+                self._widget.send(content, buffers)
+        return any(opened.behind for opened in self._open.values())
+
+    def _made(self, progress: CellProgress) -> ProgressWidget:
+        widget = ProgressWidget(progress)
+        widget.on_msg(self._received)
+        answer_at_once(widget)
+        if self._displayed:
+            _update_display(widget, display_id=self._display_id)
+        else:
+            _display(widget, display_id=self._display_id)
+            self._displayed = True
+        return widget
+
+    def _finish(self, progress: CellProgress) -> None:
+        widget, self._widget = self._widget, None
+        if widget is None:
+            return
+        self._views.clear()
+        self._open.clear()
+        self._paused = False
+        try:
+            # For who listens to the widget: a screen reader is told the end.
+            widget.show(progress)
+            _update_display(
+                progress_bundle(progress), raw=True, display_id=self._display_id
+            )
+        finally:
+            widget.close()
+
+    # What a front end asks for.
+
+    def _received(self, _widget: object, content: Any, _buffers: object) -> None:
+        """Note a request; on the thread that ipykernel chose for it."""
+        self._claim_outputs()
+        if not isinstance(content, dict):
+            return
+        if content.get("do") in ("cancel", "force"):
+            threading.Thread(
+                target=self._cell.context.copy().run,
+                args=(self._cancel, content),
+                name="ray_jupyter_async cancel",
+                daemon=True,
+            ).start()
+        self._requests.put(content)
+        self._wake()
+
+    def _cancel(self, content: dict[str, Any]) -> None:
+        """Ask Ray to end what a request names, and answer it."""
+        origin, name = self._cell.id, content.get("line")
+        force = content["do"] == "force"
+        try:
+            keys = None
+            if content.get("refs") is not None:
+                wanted = set(content["refs"])
+                records, _ = self._source.read_refs(origin, name)
+                keys = [record.key for record in records if record.index in wanted]
+            refused = self._source.cancel(origin, name, keys, force=force)
+            said = _refusals(refused)
+        except Exception as error:
+            logger.debug("cancelling failed", exc_info=True)
+            said = f"Cancelling failed: {error}"
+        self._requests.put(_Answer(content.get("request", ""), said))
+        self._wake()
+
+    def _do_requests(self, progress: CellProgress) -> None:
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(request, _Answer):
+                self._answer(request)
+            else:
+                self._do(request, progress)
+
+    def _do(self, request: dict[str, Any], progress: CellProgress) -> None:
+        what, name = request.get("do"), request.get("line")
+        view = self._views.setdefault(str(request.get("view")), _View())
+        view.renewed = time.monotonic()
+        if what == "open" and isinstance(name, str):
+            view.lines.add(name)
+            opened = self._open.get(name)
+            if opened is None:
+                self._open[name] = OpenLine(name, self._reader(name))
+            else:
+                opened.restart()
+        elif what == "close":
+            view.lines.discard(name)
+            if not any(name in other.lines for other in self._views.values()):
+                self._open.pop(str(name), None)
+        elif what == "pause":
+            self._paused = bool(request.get("on"))
+        elif what in ("cancel", "force"):
+            now = time.monotonic()
+            for line in progress.lines:
+                if line.pending and name in (None, line.name):
+                    self._asked_at.setdefault(line.name, now)
+            return  # answered when it is done
+        self._answer(_Answer(request.get("request", ""), ""))
+
+    def _answer(self, answer: _Answer) -> None:
+        if self._widget is not None:
+            self._widget.send({"answer": answer.request, "said": answer.said})
+
+    def _reader(self, name: str) -> Callable[[int], tuple[list[RefRecord], int]]:
+        return lambda since: self._source.read_refs(self._cell.id, name, since)
+
+    def _forceable(self, progress: CellProgress) -> set[str]:
+        """Return the lines that were asked to end and have not for a while."""
+        found = set()
+        for line in progress.lines:
+            asked_at = self._asked_at.get(line.name)
+            if asked_at is None:
+                continue
+            if not line.cancelling:
+                if time.monotonic() - asked_at > PATIENCE:
+                    del self._asked_at[line.name]
+            elif time.monotonic() - asked_at > PATIENCE:
+                found.add(line.name)
+        return found
+
+
+class _Answer(NamedTuple):
+    request: str
+    said: str
+
+
+class _View:
+    """One place where the widget is shown, and the lines that are open there."""
+
+    def __init__(self) -> None:
+        self.lines: set[str] = set()
+        self.renewed = time.monotonic()
+
+
+def _refusals(refused: list[tuple[bytes, str]]) -> str:
+    """Say in one line what Ray refused to cancel, and why."""
+    reasons = Counter(reason for _, reason in refused)
+    return "; ".join(
+        f"Ray refuses to cancel {count:,}: {reason}"
+        for reason, count in reasons.most_common(2)
+    )

@@ -1,0 +1,179 @@
+"""The refs of the lines that somebody has open, as messages for the front end.
+
+A message holds what changed since the last one, in columns of bytes: 34 for
+each ref. widget/ref_columns.js is the twin. Nothing here sends, reads a clock of
+its own or starts a thread: all is called on the pump's.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import deque
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..tracking.progress import ErrorGroup, LineProgress, RefRecord
+
+#: Refs in one message: the page takes them in within a few milliseconds.
+REFS_PER_MESSAGE = 8_192
+#: Messages about one line in one round. 100,000 refs take 0.7 s at 10 rounds a
+#: second, and the lines' counts go on meanwhile.
+MESSAGES_PER_ROUND = 2
+
+# Different texts are sent once each, and so many at most: their codes have 16
+# bits, and a page should not have to keep a text for each of 100,000 refs.
+_MOST_TEXTS = 4_000
+_OTHER = "(one of many others)"
+
+
+class Message(NamedTuple):
+    """A custom message: JSON, and bytes beside it."""
+
+    content: dict[str, Any]
+    buffers: list[bytes]
+
+
+class OpenLine:
+    """What the front end has been told of one line, and what is still to be said.
+
+    Parameters
+    ----------
+    name
+        The line's.
+    read
+        `Tracker.read_refs` of the cell and line: gives what changed since a
+        version, and the new version.
+    """
+
+    def __init__(
+        self, name: str, read: Callable[[int], tuple[list[RefRecord], int]]
+    ) -> None:
+        self.name = name
+        self._read = read
+        self.restart()
+
+    def restart(self) -> None:
+        """Tell everything anew: somebody has just opened the line."""
+        self._version = 0
+        self._sent = 0
+        self._backlog: deque[RefRecord] = deque()
+        self._nodes = _Texts()
+        self._errors = _Texts()
+        self._groups: tuple[ErrorGroup, ...] | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether there was more to say than fits into one round."""
+        return bool(self._backlog)
+
+    def messages(self, line: LineProgress, now: float) -> list[Message]:
+        """Return what is to be sent in this round.
+
+        Parameters
+        ----------
+        line
+            Its counts and errors.
+        now
+            Seconds on the clock of the line's records.
+        """
+        if not self._backlog:
+            changed, self._version = self._read(self._version)
+            self._backlog.extend(changed)
+        made = []
+        # The first one also when it is empty: it voids what the page had.
+        while (self._backlog or not self._sent) and len(made) < MESSAGES_PER_ROUND:
+            count = min(len(self._backlog), REFS_PER_MESSAGE)
+            part = [self._backlog.popleft() for _ in range(count)]
+            made.append(self._refs(part, now))
+            self._sent += 1
+        if line.errors != self._groups:
+            self._groups = line.errors
+            made.append(self._error_groups(line.errors))
+        return made
+
+    def _refs(self, records: Sequence[RefRecord], now: float) -> Message:
+        columns = _columns(records, self._nodes, self._errors)
+        content = {
+            "refs": self.name,
+            "start": self._sent == 0,
+            "seq": self._sent,
+            "count": len(records),
+            "now": round(now, 3),
+            "nodes": self._nodes.take_new(),
+            "errors": self._errors.take_new(),
+        }
+        return Message(content, [columns])
+
+    def _error_groups(self, groups: tuple[ErrorGroup, ...]) -> Message:
+        told = [
+            {
+                "kind": group.kind,
+                "message": group.message,
+                "count": group.count,
+                "short": group.short,
+                "full": group.full,
+            }
+            for group in groups
+        ]
+        return Message({"errors": self.name, "groups": told}, [])
+
+
+class _Texts:
+    """Codes for texts: 0 is the empty one, others in the order of their coming."""
+
+    def __init__(self) -> None:
+        self._codes = {"": 0}
+        self._new: list[str] = []
+
+    def code(self, text: str) -> int:
+        code = self._codes.get(text)
+        if code is None:
+            if len(self._codes) >= _MOST_TEXTS:
+                text = _OTHER
+                if text in self._codes:
+                    return self._codes[text]
+            code = self._codes[text] = len(self._codes)
+            self._new.append(text)
+        return code
+
+    def take_new(self) -> list[str]:
+        new, self._new = self._new, []
+        return new
+
+
+def _columns(records: Sequence[RefRecord], nodes: _Texts, errors: _Texts) -> bytes:
+    if not records:
+        return b""
+    (
+        index,
+        _keys,
+        state,
+        submitted,
+        started,
+        ended,
+        node,
+        worker,
+        attempt,
+        size,
+        error,
+    ) = zip(*records, strict=True)
+    columns = [
+        array("d", [nan if bytes_ is None else bytes_ for bytes_ in size]),
+        array("I", index),
+        array("f", submitted),
+        array("f", [nan if at is None else at for at in started]),
+        array("f", [nan if at is None else at for at in ended]),
+        array("I", worker),
+        array("H", map(nodes.code, node)),
+        array("H", map(errors.code, error)),
+        array("B", state),
+        array("B", [min(number, 255) for number in attempt]),
+    ]
+    if sys.byteorder == "big":
+        for column in columns:
+            column.byteswap()
+    return b"".join(column.tobytes() for column in columns)
