@@ -1,0 +1,55 @@
+"""The front end is one module, whatever it is written in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ray_jupyter_async.notebook import widget_sources
+from ray_jupyter_async.notebook.widget_sources import (
+    front_end_module,
+    front_end_styles,
+)
+
+FOLDER = Path(widget_sources.__file__).parent / "widget"
+DECLARED = re.compile(
+    r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
+)
+
+
+def test_the_module_imports_nothing_and_exports_one_thing():
+    module = front_end_module()
+    words = re.findall(r"^(?:import|export)\b.*", module, re.MULTILINE)
+    assert words == ["export default { render };"]
+    assert "import(" not in re.sub(r"/\*.*?\*/", "", module, flags=re.DOTALL)
+
+
+def test_all_sources_are_in_it_and_no_name_is_there_twice():
+    module = front_end_module()
+    names = DECLARED.findall(module)
+    assert len(names) == len(set(names))
+    for path in FOLDER.glob("*.js"):
+        assert set(DECLARED.findall(path.read_text(encoding="utf-8"))) <= set(names)
+
+
+def test_nothing_is_fetched_by_script_or_style():
+    for text in (front_end_module(), front_end_styles()):
+        assert "http" not in text
+        assert "url(" not in text
+        assert "@import" not in text
+
+
+def test_a_module_stands_after_those_that_it_uses():
+    module = front_end_module()
+    for path in FOLDER.glob("*.js"):
+        source = path.read_text(encoding="utf-8")
+        own = DECLARED.findall(source)
+        imported = re.findall(r"^import \{([^}]*)\}", source, re.MULTILINE)
+        for name in re.findall(r"\w+", " ".join(imported)):
+            first = min(_place(module, other) for other in own)
+            assert _place(module, name) < first, (path.name, name)
+
+
+def _place(module, name):
+    (found,) = [m.start() for m in DECLARED.finditer(module) if m[1] == name]
+    return found
