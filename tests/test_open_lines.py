@@ -32,9 +32,7 @@ COLUMNS = [
 
 
 def record(index, state=RefState.PENDING_NODE, **changed):
-    made = RefRecord(
-        index, b"%d" % index, state, 0.0, None, None, "", 0, 0, None, ""
-    )
+    made = RefRecord(index, b"%d" % index, state, 0.0, None, None, "", 0, 0, None, "")
     return made._replace(**changed)
 
 

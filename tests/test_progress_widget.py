@@ -1,312 +1,45 @@
-"""The pump and the widget: when a cell shows progress, and what becomes of it.
+"""What real cells send to a front end, and what they answer it.
 
-Without a front end; the browser's part is in the browser tests. The pump's own
-tests give it displays that only remember; the kernel tests run real cells.
+Records are made by hand, so that no Ray is needed; whoever looks is the test. The
+browser's part is in the browser tests.
 """
 
 from __future__ import annotations
 
-import contextvars
+import itertools
 import json
-import logging
-import threading
 import time
 
 import pytest
 
-from harness.polling import poll
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.notebook.cells import Cell
-from ray_jupyter_async.notebook.pump import Pump
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async.tracking.progress import RefState
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-
-class Remembering:
-    """A display that remembers what it was told, and on which thread."""
-
-    def __init__(self, cell):
-        self.cell = cell
-        self.live = False
-        self.shown = []
-        self.finished = []
-        self.threads = set()
-
-    def show(self, progress):
-        self.live = True
-        self.threads.add(threading.current_thread().name)
-        self.shown.append((time.monotonic(), progress))
-
-    def finish(self, progress):
-        self.live = False
-        self.finished.append(progress)
-
-
-class Cells:
-    """A tracker, a pump and what its cells show."""
-
-    def __init__(self, make=Remembering, **options):
-        self.displays = {}
-        self.tracker = Tracker(lambda key: "f")
-
-        def make_display(cell):
-            self.displays[cell.id] = make(cell)
-            return self.displays[cell.id]
-
-        self.pump = Pump(self.tracker, make_display, **options)
-        self.pump.start()
-
-    def start(self, cell_id="cell", *, is_current=lambda: True):
-        context = contextvars.copy_context()
-        self.pump.cell_started(Cell(cell_id, 1, context, is_current))
-
-    def awaited(self, key=b"1", cell="cell"):
-        self.tracker.record([AwaitEvent("awaited", key, cell, time.monotonic())])
-
-    def settled(self, key=b"1", cell="cell"):
-        event = AwaitEvent("settled", key, cell, time.monotonic(), Outcome.RESOLVED)
-        self.tracker.record([event])
-
-    def display(self, cell="cell"):
-        return poll(lambda: self.displays.get(cell), what=f"a display of {cell}")
-
-
-@pytest.fixture
-def start_pump():
-    started = []
-
-    def start(**options):
-        started.append(Cells(**options))
-        return started[-1]
-
-    yield start
-    for cells in started:
-        cells.pump.stop()
-
-
-@pytest.fixture
-def cells(start_pump):
-    cells = start_pump(delay=0.05, rate=50)
-    cells.start()
-    return cells
-
-
-def test_a_cell_that_waits_shows_its_progress(cells):
-    cells.awaited()
-    assert cells.display().shown[0][1].pending == 1
-
-
-def test_nothing_is_shown_before_the_delay(start_pump):
-    cells = start_pump(delay=0.4)
-    cells.start()
-    began = time.monotonic()
-    cells.awaited()
-    shown = cells.display().shown[0][0]
-    assert 0.4 <= shown - began < 1.0
-
-
-def test_a_quick_cell_shows_nothing(start_pump):
-    cells = start_pump(delay=0.5)
-    cells.start()
-    cells.awaited()
-    cells.settled()
-    cells.pump.cell_finished("cell")
-    assert not cells.displays
-
-
-def test_many_short_waits_add_up_to_the_delay(start_pump):
-    cells = start_pump(delay=0.2)
-    cells.start()
-    for i in range(200):
-        if cells.displays:
-            break
-        cells.awaited(b"%d" % i)
-        time.sleep(0.02)
-        cells.settled(b"%d" % i)
-    assert cells.displays
-
-
-def test_progress_asked_for_is_shown_at_once(start_pump):
-    cells = start_pump(delay=60.0)
-    cells.start()
-    cells.pump.show_at_once("cell")
-    cells.awaited()
-    assert cells.display().shown
-
-
-def test_progress_asked_for_of_what_is_done_is_shown_too(start_pump):
-    cells = start_pump(delay=60.0)
-    cells.start()
-    cells.pump.show_at_once("cell")
-    cells.awaited()
-    cells.settled()
-    cells.pump.cell_finished("cell")
-    assert cells.displays["cell"].finished[0].lines[0].resolved == 1
-
-
-def test_with_an_endless_delay_only_progress_asked_for_is_shown(start_pump):
-    cells = start_pump(delay=float("inf"))
-    cells.start("unasked")
-    cells.awaited(cell="unasked")
-    time.sleep(0.3)
-    cells.start("asked")
-    cells.pump.show_at_once("asked")
-    cells.awaited(cell="asked")
-    assert cells.display("asked").shown
-    assert "unasked" not in cells.displays
-
-
-def test_changes_are_shown(cells):
-    cells.awaited(b"1")
-    cells.awaited(b"2")
-    display = cells.display()
-    cells.settled(b"1")
-    poll(lambda: display.shown[-1][1].pending == 1)
-
-
-def test_updates_keep_to_the_rate(start_pump):
-    cells = start_pump(delay=0.0, rate=10)
-    cells.start()
-    cells.awaited(b"last")
-    end = time.monotonic() + 1.5
-    keys = iter(range(10**9))
-    while time.monotonic() < end:
-        key = b"%d" % next(keys)
-        cells.awaited(key)
-        cells.settled(key)
-        time.sleep(0.001)
-    times = [at for at, _ in cells.display().shown]
-    assert 5 <= len(times) <= 17
-
-
-def test_the_elapsed_time_is_sent_without_a_change(cells):
-    cells.awaited()
-    display = cells.display()
-    first = display.shown[0][1].taken
-    poll(lambda: display.shown[-1][1].taken >= first + 1.0, 5)
-
-
-def test_all_display_is_on_the_pumps_thread(cells):
-    cells.awaited()
-    assert cells.display().threads == {"ray_jupyter_async pump"}
-
-
-def test_the_end_of_a_settled_cell_is_static_at_once(cells):
-    cells.awaited()
-    display = cells.display()
-    cells.settled()
-    cells.pump.cell_finished("cell")
-    assert [progress.lines[0].resolved for progress in display.finished] == [1]
-
-
-def test_a_settled_cell_stays_live_while_its_code_runs(cells):
-    cells.awaited(b"1")
-    display = cells.display()
-    cells.settled(b"1")
-    poll(lambda: display.shown[-1][1].settled)
-    cells.awaited(b"2")
-    poll(lambda: display.shown[-1][1].pending == 1)
-    assert not display.finished
-
-
-def test_a_background_task_keeps_the_display_live_after_the_cell(cells):
-    cells.awaited()
-    display = cells.display()
-    cells.pump.cell_finished("cell")
-    assert not display.finished
-    cells.settled()
-    poll(lambda: display.finished)
-
-
-def test_a_background_task_that_awaits_later_is_shown_in_its_cell(cells):
-    cells.pump.cell_finished("cell")
-    cells.awaited()
-    display = cells.display()
-    cells.settled()
-    poll(lambda: display.finished)
-    cells.awaited(b"2")
-    poll(lambda: display.live)
-
-
-def test_what_is_told_just_after_the_code_ended_is_in_the_static_output(cells):
-    cells.awaited()
-    display = cells.display()
-    threading.Timer(0.05, cells.settled).start()
-    cells.pump.cell_finished("cell")
-    assert display.finished
-
-
-def test_a_cell_that_is_no_longer_current_is_not_shown_elsewhere(cells):
-    cells.start("old", is_current=lambda: False)
-    cells.awaited(cell="old")
-    cells.awaited(cell="cell")
-    cells.display("cell")
-    assert "old" not in cells.displays
-
-
-def test_a_broken_display_does_not_stop_the_others(start_pump, caplog):
-    class Broken(Remembering):
-        def show(self, progress):
-            if self.cell.id == "broken":
-                raise RuntimeError("no display")
-            super().show(progress)
-
-    cells = start_pump(make=Broken, delay=0.0, rate=50)
-    cells.start("broken")
-    cells.start("cell")
-    with caplog.at_level(logging.ERROR, "ray_jupyter_async"):
-        for i in range(10):
-            cells.awaited(b"%d" % i, cell="broken")
-            cells.awaited(b"%d" % i, cell="cell")
-            time.sleep(0.03)
-        display = cells.display("cell")
-        poll(lambda: display.shown[-1][1].pending == 10)
-    assert len(caplog.records) == 1
-
-
-def test_stop_makes_everything_static_and_ends_the_thread(cells):
-    cells.awaited()
-    display = cells.display()
-    cells.pump.stop()
-    assert display.finished[0].pending == 1
-    assert "ray_jupyter_async pump" not in [t.name for t in threading.enumerate()]
-
-
-def test_a_stopped_pump_can_start_again(cells):
-    cells.pump.stop()
-    cells.pump.start()
-    cells.start()
-    cells.awaited()
-    assert cells.display().shown
-
-
-def test_an_idle_pump_takes_no_time(cells):
-    before = time.process_time()
-    time.sleep(1)
-    assert time.process_time() - before < 0.05
-
-
-def test_old_cells_are_forgotten(cells):
-    for i in range(100):
-        cells.start(i)
-        cells.awaited(cell=i)
-        cells.settled(cell=i)
-        cells.pump.cell_finished(i)
-    assert len(cells.pump._known) < 30
-
-
-# In a kernel. `wait` and `settle` stand for awaits; the cell's code blocks.
+# `wait` and `settle` stand for awaits.
 SETUP = """
-import contextvars, threading, time
+import asyncio, contextvars, os, threading, time
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
+from ray_jupyter_async.notebook.cell_display import CellDisplay
 from ray_jupyter_async.notebook.cells import Cell
-from ray_jupyter_async.notebook.progress_widget import CellDisplay
 from ray_jupyter_async.notebook.pump import Pump
 from ray_jupyter_async.tracking.tracker import Tracker
 
-tracker = Tracker(lambda key: key.decode().split("-")[0])
-pump = Pump(tracker, CellDisplay)
+asked = []
+
+def cancel_tasks(tasks, force):
+    asked.append((sorted(task.decode() for task in tasks), force))
+    return [(task, "it is g") for task in tasks if task.startswith(b"g")]
+
+def display(cell):
+    wake = lambda: pump.look_at(cell.id)
+    return CellDisplay(cell, tracker, wake, lambda: claimed.append(cell.id))
+
+claimed = []
+tracker = Tracker(
+    lambda key: key.decode().split("-")[0], cancel_tasks=cancel_tasks
+)
+pump = Pump(tracker, display)
 pump.start()
 cell = 0
 
@@ -325,6 +58,10 @@ def settle(*keys, outcome=Outcome.RESOLVED, error=None):
         [AwaitEvent("settled", key, cell, now, outcome, error) for key in keys]
     )
 
+async def until(path):
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
+
 get_ipython().events.register("pre_run_cell", pre_run_cell)
 get_ipython().events.register("post_run_cell", lambda r: pump.cell_finished(cell))
 """
@@ -339,10 +76,83 @@ settle(b"f-2")
 """
 
 
+# Two lines; the cell awaits a first file, and after something happened another.
+AWAITING = """
+wait(b"f-1", b"f-2", b"g-1")
+await until({0!r})
+settle(b"f-1")
+settle(b"g-1", outcome=Outcome.FAILED, error="KeyError")
+await until({1!r})
+settle(b"f-2")
+"""
+
+
 @pytest.fixture(scope="module")
 def cell_kernel(kernel):
     kernel.ok(SETUP)
     return kernel
+
+
+class Page:
+    """A front end that shows the widget of a cell which awaits."""
+
+    numbers = itertools.count()
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        number = next(self.numbers)
+        self._paths = [kernel.folder / f"{number}-{i}" for i in range(2)]
+        self.result = kernel.submit(AWAITING.format(*map(str, self._paths)))
+        (self.widget,) = kernel.poll(lambda: progress_widgets(kernel))
+        self.view = f"view-{number}"
+
+    def go_on(self, step):
+        self._paths[step].touch()
+
+    def end(self):
+        for path in self._paths:
+            path.touch()
+        self.kernel.wait(self.result)
+
+    def line(self, name):
+        lines = self.widget.state["state"]["lines"]
+        return next(line for line in lines if line["name"] == name)
+
+    def told(self, what):
+        """Give the custom messages with this key."""
+        return [content for content, _ in self.widget.custom if what in content]
+
+    def ask(self, what, **fields):
+        """Ask for something, and give what the answer says."""
+        request = f"{self.view}-{next(self.numbers)}"
+        content = {"do": what, "request": request, "view": self.view, **fields}
+        self.kernel.send_comm(
+            self.widget.comm_id, {"method": "custom", "content": content}
+        )
+        (answer,) = self.kernel.poll(
+            lambda: [a for a in self.told("answer") if a["answer"] == request],
+            what=f"an answer to {what}",
+        )
+        return answer["said"]
+
+    def states(self):
+        """Give the state of each ref, by index, as it arrived."""
+        found = {}
+        for content, buffers in self.widget.custom:
+            count = content.get("count", 0)
+            if count:
+                (data,) = buffers
+                index = memoryview(data)[8 * count : 12 * count].cast("I")
+                found.update(zip(index, data[-2 * count : -count], strict=True))
+        return found
+
+
+@pytest.fixture
+def page(cell_kernel):
+    page = Page(cell_kernel)
+    yield page
+    page.end()
+    cell_kernel.poll(lambda: not page.widget.open, what="the widget to be closed")
 
 
 def progress_widgets(kernel):
@@ -400,6 +210,103 @@ def test_a_background_task_updates_its_own_cell(cell_kernel):
     (output,) = first.displays
     cell_kernel.poll(lambda: WIDGET not in output.data)
     assert output.text.startswith("late  1/1")
+
+
+def test_refs_are_told_of_open_lines_only(page, cell_kernel):
+    assert not page.told("refs")
+    assert page.ask("open", line="f") == ""
+    pending = {0: RefState.PENDING_NODE, 1: RefState.PENDING_NODE}
+    assert cell_kernel.poll(page.states) == pending
+    page.go_on(0)
+    cell_kernel.poll(lambda: page.states() == {**pending, 0: RefState.RESOLVED})
+    assert {message["refs"] for message in page.told("refs")} == {"f"}
+    assert [message["seq"] for message in page.told("refs")] == [0, 1]
+    assert page.ask("close", line="f") == ""
+    page.end()
+    assert len(page.told("refs")) == 2
+
+
+def test_errors_are_told_of_open_lines(page, cell_kernel):
+    page.ask("open", line="g")
+    page.go_on(0)
+    cell_kernel.poll(lambda: page.told("errors")[-1]["groups"])
+    (group,) = page.told("errors")[-1]["groups"]
+    assert (group["kind"], group["count"]) == ("KeyError", 1)
+    page.ask("close", line="g")
+
+
+def test_a_page_that_was_reloaded_is_told_everything_anew(page, cell_kernel):
+    page.ask("open", line="f")
+    page.go_on(0)
+    cell_kernel.poll(lambda: page.states().get(0) == RefState.RESOLVED)
+    old = page.view
+    page.view, page.widget.custom[:] = "reloaded", []
+    page.ask("open", line="f")
+    cell_kernel.poll(lambda: len(page.states()) == 2)
+    assert page.told("refs")[0]["start"]
+    assert page.states() == {0: RefState.RESOLVED, 1: RefState.PENDING_NODE}
+    page.ask("close", line="f")
+    page.view = old
+    page.ask("close", line="f")
+
+
+def test_cancelling_asks_for_what_was_clicked(page, cell_kernel):
+    assert page.ask("cancel", line="f", refs=[1]) == ""
+    assert page.ask("cancel", line="f") == ""
+    assert page.ask("cancel") == "Ray refuses to cancel 1: it is g"
+    cell_kernel.poll(lambda: page.line("f")["cancelling"] == 2)
+    page.end()
+    told = cell_kernel.ok("asked").value
+    assert told == (
+        "[(['f-2'], False), (['f-1', 'f-2'], False), (['f-1', 'f-2', 'g-1'], False)]"
+    )
+    cell_kernel.ok("asked.clear()")
+
+
+def test_force_is_offered_when_cancelling_was_in_vain(page, cell_kernel):
+    asked_at = time.monotonic()
+    page.ask("cancel", line="f")
+    cell_kernel.poll(lambda: page.line("f")["cancelling"] == 2)
+    assert not page.line("f")["force"]
+    cell_kernel.poll(lambda: page.line("f")["force"])
+    assert time.monotonic() - asked_at >= 3
+    page.ask("force", line="f")
+    page.end()
+    assert cell_kernel.ok("asked.pop()").value == "(['f-1', 'f-2'], True)"
+    cell_kernel.ok("asked.clear()")
+
+
+def test_a_paused_display_stands_still_and_then_tells_the_truth(page, cell_kernel):
+    page.ask("pause", on=True)
+    assert page.widget.state["state"]["paused"]
+    count = len(page.widget.messages)
+    page.go_on(0)
+    page.ask("renew")
+    page.ask("renew")
+    assert page.line("f")["pending"] == 2
+    # Two answers, and no counts.
+    assert len(page.widget.messages) == count + 2
+    page.ask("pause", on=False)
+    cell_kernel.poll(lambda: page.line("f")["pending"] == 1)
+    assert not page.widget.state["state"]["paused"]
+
+
+def test_an_open_line_keeps_the_display_live_until_it_is_closed(page, cell_kernel):
+    page.ask("open", line="f")
+    page.end()
+    cell_kernel.poll(lambda: page.states().get(1) == RefState.RESOLVED)
+    cell_kernel.ok("time.sleep(1)")
+    assert page.widget.open
+    page.ask("close", line="f")
+    cell_kernel.poll(lambda: not page.widget.open)
+    (output,) = page.result.displays
+    assert set(output.data) == {"text/plain", "text/html"}
+
+
+def test_all_that_is_told_belongs_to_the_cell(page, cell_kernel):
+    page.ask("open", line="f")
+    page.ask("close", line="f")
+    assert set(page.widget.parents) == {page.result.msg_id}
 
 
 def test_an_executed_notebook_holds_only_static_output(tmp_path):

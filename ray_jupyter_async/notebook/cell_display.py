@@ -23,7 +23,7 @@ from .progress_widget import ProgressWidget
 from .static_progress import progress_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterable
 
     from ..tracking.progress import CellProgress, RefRecord
     from .cells import Cell
@@ -54,7 +54,7 @@ class RefSource(Protocol):
         self,
         origin: Hashable,
         name: str | None = None,
-        keys: Sequence[bytes] | None = None,
+        keys: Iterable[bytes] | None = None,
         *,
         force: bool = False,
     ) -> list[tuple[bytes, str]]:
@@ -140,23 +140,26 @@ class CellDisplay:
         if self._widget is None:
             self._widget = self._made(progress)
             return False
-        self._do_requests(progress)
-        forceable = self._forceable(progress)
+        answers = self._do_requests(progress)
         if self._paused:
-            # That it is paused is the last thing sent.
-            state = {**self._widget.state, "paused": True}
-            self._widget.state = state
-            return False
-        self._widget.show(progress, forceable=forceable)
+            # That it is paused is the last thing told.
+            self._widget.state = {**self._widget.state, "paused": True}
+        else:
+            self._widget.show(progress, forceable=self._forceable(progress))
+            self._tell_refs(self._widget, progress)
+        # Last: what was asked for has been told by then.
+        for answer in answers:
+            self._widget.send({"answer": answer.request, "said": answer.said})
+        return not self._paused and any(line.behind for line in self._open.values())
+
+    def _tell_refs(self, widget: ProgressWidget, progress: CellProgress) -> None:
         lines = {line.name: line for line in progress.lines}
         for name, opened in self._open.items():
             line = lines.get(name)
-            if line is None:
-                continue
-            now = progress.taken - line.first_awaited
-            for content, buffers in opened.messages(line, now):
-                self._widget.send(content, buffers)
-        return any(opened.behind for opened in self._open.values())
+            if line is not None:
+                now = progress.taken - line.first_awaited
+                for content, buffers in opened.messages(line, now):
+                    widget.send(content, buffers)
 
     def _made(self, progress: CellProgress) -> ProgressWidget:
         widget = ProgressWidget(progress)
@@ -208,7 +211,7 @@ class CellDisplay:
         force = content["do"] == "force"
         try:
             keys = None
-            if content.get("refs") is not None:
+            if name is not None and content.get("refs") is not None:
                 wanted = set(content["refs"])
                 records, _ = self._source.read_refs(origin, name)
                 keys = [record.key for record in records if record.index in wanted]
@@ -220,16 +223,19 @@ class CellDisplay:
         self._requests.put(_Answer(content.get("request", ""), said))
         self._wake()
 
-    def _do_requests(self, progress: CellProgress) -> None:
+    def _do_requests(self, progress: CellProgress) -> list[_Answer]:
+        answers: list[_Answer] = []
         while True:
             try:
                 request = self._requests.get_nowait()
             except queue.Empty:
-                return
+                return answers
             if isinstance(request, _Answer):
-                self._answer(request)
+                answers.append(request)
             else:
                 self._do(request, progress)
+                if request.get("do") not in ("cancel", "force"):
+                    answers.append(_Answer(str(request.get("request")), ""))
 
     def _do(self, request: dict[str, Any], progress: CellProgress) -> None:
         what, name = request.get("do"), request.get("line")
@@ -253,12 +259,6 @@ class CellDisplay:
             for line in progress.lines:
                 if line.pending and name in (None, line.name):
                     self._asked_at.setdefault(line.name, now)
-            return  # answered when it is done
-        self._answer(_Answer(request.get("request", ""), ""))
-
-    def _answer(self, answer: _Answer) -> None:
-        if self._widget is not None:
-            self._widget.send({"answer": answer.request, "said": answer.said})
 
     def _reader(self, name: str) -> Callable[[int], tuple[list[RefRecord], int]]:
         return lambda since: self._source.read_refs(self._cell.id, name, since)
@@ -270,11 +270,12 @@ class CellDisplay:
             asked_at = self._asked_at.get(line.name)
             if asked_at is None:
                 continue
-            if not line.cancelling:
-                if time.monotonic() - asked_at > PATIENCE:
-                    del self._asked_at[line.name]
-            elif time.monotonic() - asked_at > PATIENCE:
+            if time.monotonic() - asked_at < PATIENCE:
+                continue
+            if line.cancelling:
                 found.add(line.name)
+            else:
+                del self._asked_at[line.name]
         return found
 
 

@@ -15,12 +15,12 @@ from ..tracking.running_tasks import RunningTasks, cancel_tasks
 from ..tracking.submissions import Submissions
 from ..tracking.tracker import Tracker
 from . import magics
+from .cell_display import CellDisplay
 from .config import RayAsync
 from .interrupted import InterruptedCells
 from .interrupts import Interrupts
 from .module_alias import add_alias, remove_alias
 from .nested_loops import NestedLoops
-from .progress_widget import CellDisplay
 from .pump import Pump
 from .running_cells import RunningCells
 
@@ -98,7 +98,7 @@ class Extension:
         self._submissions.on_session_end = self.tracker.end_session
         self.view = ClusterView(self.tracker, self._submissions)
         self._blocking = BlockingGets(self.tracker)
-        self._pump = Pump(self.tracker, CellDisplay, self.view, self._blocking)
+        self._pump = Pump(self.tracker, self._display_of, self.view, self._blocking)
         self._loops = NestedLoops()
         self.tasks = RunningTasks(self._submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
@@ -166,6 +166,14 @@ class Extension:
             local_session_of(ref)
         self.tracker.watch(refs, watch_ready, cell.id)
         self._pump.show_at_once(cell.id)
+
+    def _display_of(self, cell: Cell) -> CellDisplay:
+        return CellDisplay(
+            cell,
+            self.tracker,
+            lambda: self._pump.look_at(cell.id),
+            self._cells.claim_outputs,
+        )
 
     def _cell_started(self, cell: Cell) -> None:
         self._loops.attach()

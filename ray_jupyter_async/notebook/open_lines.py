@@ -83,7 +83,7 @@ class OpenLine:
         if not self._backlog:
             changed, self._version = self._read(self._version)
             self._backlog.extend(changed)
-        made = []
+        made: list[Message] = []
         # The first one also when it is empty: it voids what the page had.
         while (self._backlog or not self._sent) and len(made) < MESSAGES_PER_ROUND:
             count = min(len(self._backlog), REFS_PER_MESSAGE)

@@ -30,6 +30,16 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
 
 const MARKS = { running: "", failing: "✕", failed: "✕", cancelled: "⊘", done: "✓" };
 
+/**
+ * Whether all that is pending was asked to end, in vain: force would end nothing
+ * that nobody has asked to end.
+ *
+ * @param {Line} line
+ */
+export function isForceable({ force, cancelling, pending }) {
+  return force && cancelling === pending;
+}
+
 /** @param {Line} line */
 function markOf(line) {
   if (line.pending) return line.failed ? "failing" : "running";
@@ -113,7 +123,9 @@ export class Row {
     this.rate = make("span", "rja-rate");
     this.eta = make("span", "rja-eta");
     this.cancel = makeButton("rja-cancel", "Cancel", () => {
-      link.ask(this.line?.force ? "force" : "cancel", { line: name });
+      link.ask(this.line && isForceable(this.line) ? "force" : "cancel", {
+        line: name,
+      });
     });
     this.notes = make("div", "rja-notes");
     this.told = {
@@ -163,9 +175,9 @@ export class Row {
     }
     this.showSaid(line, done, notes);
     setVisible(this.cancel, line.pending > 0);
-    const asked = line.cancelling > 0 && line.cancelling === line.pending;
+    const asked = line.pending > 0 && line.cancelling === line.pending;
     this.cancel.disabled = asked && !line.force;
-    const verb = line.force ? "Force" : asked ? "Cancelling" : "Cancel";
+    const verb = isForceable(line) ? "Force" : asked ? "Cancelling" : "Cancel";
     setText(this.cancel, verb);
     setAttribute(this.cancel, "aria-label", `${verb} ${line.name}`);
     this.since = performance.now();

@@ -8,7 +8,7 @@
 
 import { make, makeButton, setAttribute, setText } from "./elements.js";
 import { KernelLink } from "./kernel_link.js";
-import { Row } from "./line.js";
+import { isForceable, Row } from "./line.js";
 import { counted, grouped } from "./words.js";
 
 /** @typedef {import("./line.js").Line} Line */
@@ -100,7 +100,7 @@ class Progress {
 
   get force() {
     const open = this.state.lines.filter((line) => line.pending);
-    return open.length > 0 && open.every((line) => line.force);
+    return open.length > 0 && open.every(isForceable);
   }
 
   togglePause() {
