@@ -1,0 +1,229 @@
+"""The widget in use: lines opened, looked through and cancelled by click and key.
+
+In a real JupyterLab and Notebook 7, on a real Ray. What it looks like is in
+``test_browser.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from harness import rays
+
+WIDGET = ".rja-progress"
+AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
+
+LOAD = f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};"
+
+TASKS = """
+import asyncio, os, time
+
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+@ray.remote(num_cpus=0)
+def fetch(path, title="a title"):
+    wait_for(path)
+    if not title:
+        raise ValueError("no title")
+    return title
+
+@ray.remote(num_cpus=0)
+def stubborn(path):
+    while not os.path.exists(path):
+        try:
+            time.sleep(0.01)
+        except KeyboardInterrupt:
+            pass
+
+one, rest = os.path.abspath("one"), os.path.abspath("rest")
+
+async def settle(refs):
+    await asyncio.gather(*refs, return_exceptions=True);
+"""
+
+AWAITS = """
+refs = [fetch.remote(one), fetch.remote(one, ""), fetch.remote(one, "")]
+refs += [fetch.remote(rest) for _ in range(3)]
+await settle(refs)
+"""
+
+BLOCKS = """
+refs = [fetch.options(name="blocked").remote(rest) for _ in range(2)]
+progress = ray_jupyter_async.progress(refs)
+ray.get(refs)
+"""
+
+
+def open_notebook(lab, *cells, **options):
+    """Open these cells as a notebook."""
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    made = [nbformat.v4.new_code_cell(code.strip("\n")) for code in cells]
+    path = lab.root / "widget.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=metadata), path)
+    for name in ("one", "rest"):
+        (lab.root / name).unlink(missing_ok=True)
+    return lab.open(path.name, **options)
+
+
+def row(notebook, name):
+    """Give a line of the widget."""
+    return notebook.page.locator(f'.rja-row[data-name="{name}"]')
+
+
+def wait_for_counts(notebook, name, **counts):
+    """Wait until a line has these counts."""
+
+    def look():
+        found = row(notebook, name)
+        if not found.count():
+            return None
+        data = json.loads(found.evaluate("e => JSON.stringify(e.dataset)"))
+        return all(data[key] == str(value) for key, value in counts.items())
+
+    notebook.poll(look, 90, what=f"{name}: {counts}")
+    return row(notebook, name)
+
+
+def violations(notebook):
+    """Give what axe-core finds wrong in the widget."""
+    if not notebook.evaluate("() => 'axe' in window"):
+        notebook.page.add_script_tag(path=AXE)
+    found = notebook.evaluate(
+        "async selector => (await axe.run(selector)).violations", WIDGET
+    )
+    return [
+        f"{problem['id']}: {node['html']} {node['failureSummary']}"
+        for problem in found
+        for node in problem["nodes"]
+    ]
+
+
+def assert_accessible(notebook):
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm install")
+    assert violations(notebook) == []
+
+
+def table_rows(notebook):
+    """Give the texts of the table's rows that are in the page, by index."""
+    texts = notebook.evaluate(
+        """() => [...document.querySelectorAll('.rja-body > .rja-ref')]
+          .filter((row) => !row.hidden)
+          .map((row) => [Number(row.dataset.index), row.innerText])"""
+    )
+    return dict(texts)
+
+
+@pytest.mark.timeout(300)
+def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(lab):
+    notebook = open_notebook(lab, LOAD, TASKS, AWAITS)
+    page = notebook.page
+    notebook.start_all()
+    wait_for_counts(notebook, "fetch", total=6, pending=6)
+    (lab.root / "one").touch()
+    line = wait_for_counts(notebook, "fetch", resolved=1, failed=2, pending=3)
+
+    toggle = line.locator(".rja-toggle")
+    toggle.focus()
+    page.keyboard.press("Enter")
+    assert toggle.get_attribute("aria-expanded") == "true"
+    timeline = line.locator(".rja-canvas")
+    notebook.poll(
+        lambda: "worker" in (timeline.get_attribute("aria-label") or ""),
+        20,
+        what="the timeline to know where tasks ran",
+    )
+    timeline.focus()
+    page.keyboard.press("ArrowRight")
+    readout = line.locator(".rja-readout")
+    notebook.poll(lambda: re.match(r"ref \d · .* worker \d+", readout.inner_text()))
+    assert_accessible(notebook)
+    notebook.screenshot("widget-timeline-light", of=notebook.cell(2))
+
+    line.get_by_role("tab", name="Timeline").focus()
+    page.keyboard.press("ArrowRight")
+    assert line.get_by_role("tab", name="Refs").get_attribute("aria-selected") == "true"
+    rows = notebook.poll(lambda: len(table_rows(notebook)) == 6 and table_rows(notebook))
+    assert "✓ resolved" in rows[0]
+    assert "✕ failed" in rows[1]
+    assert "ValueError: no title" in rows[1]
+    notebook.screenshot("widget-refs-light", of=notebook.cell(2))
+    line.get_by_label("State", exact=True).select_option("failed")
+    notebook.poll(lambda: set(table_rows(notebook)) == {1, 2})
+    line.get_by_label("State", exact=True).select_option("all states")
+    line.get_by_role("searchbox").fill("NO TITLE")
+    notebook.poll(lambda: set(table_rows(notebook)) == {1, 2})
+    line.get_by_role("searchbox").fill("")
+    head = line.get_by_role("button", name="Ref", exact=True)
+    head.click()
+    notebook.poll(lambda: next(iter(ordered_rows(notebook))) == 5)
+    assert line.locator('[aria-sort="descending"]').inner_text().startswith("Ref")
+    assert_accessible(notebook)
+
+    line.get_by_role("button", name="Cancel ref 4").click()
+    wait_for_counts(notebook, "fetch", cancelled=1, pending=2)
+    notebook.poll(lambda: "⊘ cancelled" in table_rows(notebook)[4])
+
+    line.get_by_role("tab", name="Errors (2)").click()
+    group = line.locator(".rja-error")
+    assert group.count() == 1
+    assert group.locator(".rja-error-toggle").inner_text().split() == [
+        "2", "×", "ValueError", "no", "title",
+    ]  # fmt: skip
+    traceback = group.locator(".rja-traceback")
+    short = traceback.inner_text()
+    assert "raise ValueError" in short
+    assert "ray/" not in short
+    group.get_by_role("button", name="Full traceback").click()
+    assert len(traceback.inner_text()) > len(short)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    group.get_by_role("button", name="Copy error").click()
+    copied = notebook.poll(lambda: notebook.evaluate("navigator.clipboard.readText()"))
+    assert copied.startswith("ValueError: no title\n")
+    assert_accessible(notebook)
+    notebook.screenshot("widget-errors-light", of=notebook.cell(2))
+
+    change_theme(notebook, "JupyterLab Dark")
+    for tab in ("Errors (2)", "Refs", "Timeline"):
+        line.get_by_role("tab", name=tab).click()
+        assert_accessible(notebook)
+        name = tab.split()[0].lower()
+        notebook.screenshot(f"widget-{name}-dark", of=notebook.cell(2))
+
+    page.get_by_role("button", name="Cancel all").click()
+    wait_for_counts(notebook, "fetch", cancelled=3, pending=0)
+    notebook.wait_all()
+    # Open, it stays; closed, it becomes static.
+    assert page.locator(WIDGET).count() == 1
+    toggle.click()
+    static = notebook.outputs(2).locator(".rja-static")
+    static.wait_for()
+    assert "3 cancelled" in static.inner_text()
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
+
+
+def ordered_rows(notebook):
+    """Give the refs' indices as they stand on the page, from the top."""
+    return notebook.evaluate(
+        """() => [...document.querySelectorAll('.rja-body > .rja-ref')]
+          .filter((row) => !row.hidden)
+          .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
+          .map((row) => Number(row.dataset.index))"""
+    )
+
+
+def change_theme(notebook, name):
+    notebook.evaluate(
+        "theme => window.jupyterapp.commands.execute("
+        "'apputils:change-theme', { theme })",
+        name,
+    )
+    notebook.poll(lambda: notebook.is_dark() == (name == "JupyterLab Dark"))
