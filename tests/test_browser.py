@@ -174,23 +174,38 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     }
     notebook.poll(lambda: bars(notebook, 2) == rows, 60, what=f"{rows}")
 
-    words = cell.locator(WIDGET).inner_text()
-    assert "1 failed (ValueError)" in words
-    assert "1 cancelled" in words
-    assert "2 pending" in words
+    def words():
+        return cell.locator(WIDGET).inner_text()
+
+    # That they run is known when their workers have told Ray.
+    notebook.poll(lambda: "2 running" in words(), 20, what=words())
+    assert "1 failed (ValueError)" in words()
+    assert "1 cancelled" in words()
     clock = cell.locator('.rja-row[data-name="fetch"] .rja-time')
     before = clock.inner_text()
     notebook.poll(lambda: clock.inner_text() != before, what="the time to move on")
     assert running_width(notebook) <= 1280
     notebook.screenshot("looks-light", of=cell)
+    # The picture of the README: `docs/images/progress.png`.
+    toggle = cell.locator('.rja-row[data-name="fetch"] .rja-toggle')
+    toggle.click()
+    timeline = cell.locator(".rja-canvas")
+    notebook.poll(lambda: "worker" in (timeline.get_attribute("aria-label") or ""), 20)
+    notebook.screenshot("progress", of=cell.locator(WIDGET))
+    notebook.page.emulate_media(forced_colors="active")
+    notebook.screenshot("looks-high-contrast", of=cell)
+    notebook.page.emulate_media(forced_colors="none")
+    toggle.click()
     change_theme(notebook, "JupyterLab Dark")
     notebook.screenshot("looks-dark", of=cell)
     notebook.screenshot("looks-dark-page")
-    notebook.resize(480)
+    notebook.resize(436)
     # The file browser would take half of it.
     notebook.command("application:toggle-left-area")
     cell.locator(WIDGET).scroll_into_view_if_needed()
-    notebook.poll(lambda: running_width(notebook) <= 480)
+    notebook.poll(lambda: running_width(notebook) <= 436)
+    narrow = cell.locator(WIDGET).evaluate("e => [e.clientWidth, e.scrollWidth]")
+    assert narrow[1] <= narrow[0] <= 322, narrow
     notebook.screenshot("looks-narrow-dark", of=cell.locator(WIDGET))
     change_theme(notebook, "JupyterLab Light")
     notebook.screenshot("looks-narrow-light", of=cell.locator(WIDGET))

@@ -55,10 +55,34 @@ await settle(refs)
 """
 
 BLOCKS = """
-refs = [fetch.options(name="blocked").remote(rest) for _ in range(2)]
-progress = ray_jupyter_async.progress(refs)
-ray.get(refs)
+refs = [fetch.remote(rest) for _ in range(2)] + [stubborn.remote(rest)]
+ray.wait(refs, num_returns=3)
 """
+
+# Hand-made records: so many real tasks would take minutes.
+MANY = """
+from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
+from ray_jupyter_async.notebook import extension
+
+tracker, cell = extension._loaded.tracker, origin.get()
+keys = [number.to_bytes(28, "little") for number in range(100_000)]
+
+def record(kind, keys, outcome=None):
+    now = time.monotonic()
+    tracker.record([AwaitEvent(kind, key, cell, now, outcome) for key in keys])
+
+async def exists(path):
+    while not os.path.exists(path):
+        await asyncio.sleep(0.05)
+
+record("awaited", keys)
+await exists(one)
+record("settled", keys[:-1], Outcome.RESOLVED)
+await exists(rest)
+record("settled", keys[-1:], Outcome.RESOLVED)
+"""
+
+NEXT = "print('the next cell')"
 
 
 def open_notebook(lab, *cells, **options):
@@ -150,7 +174,9 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
     line.get_by_role("tab", name="Timeline").focus()
     page.keyboard.press("ArrowRight")
     assert line.get_by_role("tab", name="Refs").get_attribute("aria-selected") == "true"
-    rows = notebook.poll(lambda: len(table_rows(notebook)) == 6 and table_rows(notebook))
+    rows = notebook.poll(
+        lambda: len(table_rows(notebook)) == 6 and table_rows(notebook)
+    )
     assert "✓ resolved" in rows[0]
     assert "✕ failed" in rows[1]
     assert "ValueError: no title" in rows[1]
@@ -208,6 +234,81 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
     assert "3 cancelled" in static.inner_text()
     assert lab.console_errors == []
     assert lab.outside_requests == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_tasks_are_cancelled_and_forced_while_the_cell_blocks(lab, front_end):
+    notebook = open_notebook(lab, LOAD, TASKS, BLOCKS, NEXT, front_end=front_end)
+    notebook.start_all()
+    wait_for_counts(notebook, "fetch", total=2, pending=2)
+    line = wait_for_counts(notebook, "stubborn", pending=1)
+    row(notebook, "fetch").get_by_role("button", name="Cancel fetch").click()
+    wait_for_counts(notebook, "fetch", cancelled=2, pending=0)
+    # The cell blocks on: nothing of this waited for its end.
+    wait_for_counts(notebook, "stubborn", pending=1)
+    assert "the next cell" not in notebook.outputs(3).inner_text()
+
+    line.get_by_role("button", name="Cancel stubborn").click()
+    force = line.get_by_role("button", name="Force stubborn")
+    force.wait_for()
+    assert "1 cancelling" in line.inner_text()
+    notebook.screenshot(f"widget-force-{front_end}", of=notebook.cell(2))
+    force.click()
+    notebook.wait_all()
+    assert "the next cell" in notebook.outputs(3).inner_text()
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
+
+
+@pytest.mark.timeout(300)
+def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
+    notebook = open_notebook(lab, LOAD, TASKS, MANY)
+    page = notebook.page
+    notebook.start_all()
+    line = wait_for_counts(notebook, "other refs", total=100_000, pending=100_000)
+    open_table(notebook, line)
+    wait_for_rows(notebook, 100_000)
+    assert len(page.locator(".rja-body > .rja-ref").all()) < 40
+    scroller = line.locator(".rja-scroller")
+    scroller.evaluate("e => e.scrollTo(0, e.scrollHeight)")
+    notebook.poll(lambda: 99_999 in table_rows(notebook))
+    assert len(page.locator(".rja-body > .rja-ref").all()) < 40
+
+    (lab.root / "one").touch()
+    wait_for_counts(notebook, "other refs", resolved=99_999, pending=1)
+    line.get_by_label("State", exact=True).select_option("pending")
+    notebook.poll(lambda: set(table_rows(notebook)) == {99_999})
+    notebook.screenshot("widget-many", of=notebook.cell(2))
+
+    notebook.save()
+    page.reload()
+    line = wait_for_counts(notebook, "other refs", resolved=99_999, pending=1)
+    open_table(notebook, line)
+    wait_for_rows(notebook, 100_000)
+    line.get_by_label("State", exact=True).select_option("pending")
+    notebook.poll(lambda: set(table_rows(notebook)) == {99_999})
+    (lab.root / "rest").touch()
+    wait_for_counts(notebook, "other refs", resolved=100_000, pending=0)
+    line.get_by_label("State", exact=True).select_option("resolved")
+    notebook.poll(lambda: 0 in table_rows(notebook))
+    wait_for_rows(notebook, 100_000)
+    assert lab.outside_requests == []
+
+
+def open_table(notebook, line):
+    line.locator(".rja-toggle").click()
+    line.get_by_role("tab", name="Refs").click()
+
+
+def wait_for_rows(notebook, count):
+    """Wait until the table has so many rows, in the page or not."""
+    table = notebook.page.get_by_role("table")
+    notebook.poll(
+        lambda: table.get_attribute("aria-rowcount") == str(count + 1),
+        30,
+        what=f"{count} rows",
+    )
 
 
 def ordered_rows(notebook):

@@ -32,6 +32,12 @@ def test_all_sources_are_in_it_and_no_name_is_there_twice():
         assert set(DECLARED.findall(path.read_text(encoding="utf-8"))) <= set(names)
 
 
+def test_all_style_sheets_are_in_it():
+    styles = front_end_styles()
+    for path in FOLDER.glob("*.css"):
+        assert path.read_text(encoding="utf-8") in styles
+
+
 def test_nothing_is_fetched_by_script_or_style():
     for text in (front_end_module(), front_end_styles()):
         assert "http" not in text

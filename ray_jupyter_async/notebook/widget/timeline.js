@@ -108,7 +108,7 @@ export class Timeline {
       this.version = version;
       this.laidOutAt = performance.now();
       this.paint(picture);
-      this.draw(picture, width);
+      this.draw(picture);
     };
     this.work.start(layOut(this.refs, this.lanes, pixels, done));
   }
@@ -174,11 +174,9 @@ export class Timeline {
     context.putImageData(pixels, 0, 0);
   }
 
-  /**
-   * @param {Picture} picture
-   * @param {number} width Of the lanes, in CSS pixels.
-   */
-  draw({ lanes, from, span }, width) {
+  /** @param {Picture} picture */
+  draw({ lanes, from, span, width: pixels }) {
+    const width = pixels / devicePixelRatio;
     const { canvas, labelWidth } = this;
     const room = (this.scroller.clientHeight - AXIS_HEIGHT) / Math.max(1, lanes.length);
     const laneHeight = Math.floor(Math.min(HIGHEST_LANE, Math.max(LOWEST_LANE, room)));
@@ -217,11 +215,34 @@ export class Timeline {
         ...[labelWidth, row * laneHeight + 2, width, laneHeight - 4],
       );
     });
+    this.drawPointed(context, { from, span, width });
     const words = lanes.length
       ? `Timeline of ${this.name}: ${counted(lanes.length, "worker")}, ${formatDuration(span)}`
       : `Timeline of ${this.name}: no task is known to have started yet`;
     setAttribute(canvas, "aria-label", words);
     if (this.pointed < 0) setText(this.readout, lanes.length ? this.hint() : words);
+  }
+
+  /**
+   * Draws a frame around the task that is told of.
+   *
+   * @param {CanvasRenderingContext2D} context
+   * @param {{ from: number, span: number, width: number }} axis
+   */
+  drawPointed(context, { from, span, width }) {
+    const slot = this.pointed;
+    if (slot < 0 || slot >= this.refs.length) return;
+    const { started, worker } = this.refs.columns;
+    const { row } = this.lanes.of(this.refs.nodeOf(slot), at(worker, slot));
+    const left = ((at(started, slot) - from) / span) * width;
+    const wide = Math.max(3, ((this.refs.durationOf(slot) || 0) / span) * width);
+    context.lineWidth = 2;
+    context.strokeRect(
+      this.labelWidth + left,
+      row * this.laneHeight + 1,
+      Math.min(wide, width - left),
+      this.laneHeight - 2,
+    );
   }
 
   hint() {
@@ -289,7 +310,10 @@ export class Timeline {
 
   /** @param {number} slot */
   tell(slot) {
-    this.pointed = slot;
+    if (slot !== this.pointed) {
+      this.pointed = slot;
+      if (this.picture) this.draw(this.picture);
+    }
     if (slot < 0 || slot >= this.refs.length) {
       setText(this.readout, this.hint());
       return;

@@ -1,0 +1,159 @@
+"""What the live display costs: the kernel's CPU, and the page's frames.
+
+A cell of a real kernel in a real JupyterLab feeds the tracker with 100,000 refs at
+10,000 changes a second, as the converter would; Ray has no part in it. The page's
+own clock tells of frames and of tasks that hold it up.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+from harness import rays
+from harness.browser import open_browser
+from harness.lab import running_server
+
+if TYPE_CHECKING:
+    from harness.browser import Lab, NotebookPage
+
+REFS = 100_000
+CHANGES_PER_SECOND = 10_000
+
+_LOAD = "%load_ext ray_jupyter_async"
+
+# Each ref begins and ends: two changes.
+_FEED = f"""
+import json, threading, time
+from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
+from ray_jupyter_async.notebook import extension
+
+tracker, cell = extension._loaded.tracker, origin.get()
+keys = [number.to_bytes(28, "little") for number in range({REFS})]
+
+def cpu_seconds(*names):
+    found = [t for t in threading.enumerate() if t.name in names]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in found)
+
+def feed(kind, keys, **ended):
+    chunk, began = {CHANGES_PER_SECOND} // 100, time.monotonic()
+    for first in range(0, len(keys), chunk):
+        now = time.monotonic()
+        part = keys[first : first + chunk]
+        tracker.record([AwaitEvent(kind, key, cell, now, **ended) for key in part])
+        time.sleep(max(0, began + (first + chunk) / {CHANGES_PER_SECOND} - now))
+    return time.monotonic() - began
+
+THREADS = ("ray_jupyter_async pump", "IOPub")
+before = cpu_seconds(*THREADS)
+took = feed("awaited", keys[:-1])
+took += feed("settled", keys[:-1], outcome=Outcome.RESOLVED)
+shares = {{"CPU": (cpu_seconds(*THREADS) - before) / took, "seconds": took}}
+# One stays, so that the page can be looked at: `origin` is this cell's.
+tracker.record([AwaitEvent("awaited", keys[-1], cell, time.monotonic())])
+time.sleep(3)
+tracker.record(
+    [AwaitEvent("settled", keys[-1], cell, time.monotonic(), Outcome.RESOLVED)]
+)
+print("RESULT", json.dumps(shares))
+"""
+
+_HEAD = (
+    "| | kernel CPU, % of a core | 99th percentile of frames, ms "
+    "| longest task of the page, ms | tasks over 50 ms |"
+)
+
+_WATCH = """() => {
+  window.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.longTasks.push(entry.duration);
+  }).observe({ type: 'longtask' });
+  window.frames_ms = [];
+  let before = performance.now();
+  const frame = (now) => {
+    window.frames_ms.push(now - before);
+    before = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}"""
+
+
+def display_table() -> str:
+    """Measure closed, with the timeline and with the table open; Markdown."""
+    rows = []
+    with (
+        rays.short_folder() as folder,
+        running_server(folder) as server,
+        open_browser(server, Path(__file__).parent) as lab,
+    ):
+        for name, tab in (
+            ("lines closed", None),
+            ("the line's timeline open", "Timeline"),
+            ("its table of refs open", "Refs"),
+        ):
+            rows.append(_row(name, _measured(lab, tab)))
+    return "\n".join(
+        [
+            f"### A live display of {REFS:,} refs, {CHANGES_PER_SECOND:,} changes/s",
+            "",
+            _HEAD,
+            "| --- | ---: | ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _row(name: str, figures: dict[str, Any]) -> str:
+    frames = sorted(figures["frames"])
+    long = figures["long"]
+    return (
+        f"| {name} | {100 * figures['CPU']:.1f} "
+        f"| {frames[int(0.99 * len(frames))]:.0f} "
+        f"| {max(long, default=0) or 'under 50'} | {len(long)} |"
+    )
+
+
+def _measured(lab: Lab, tab: str | None) -> dict[str, Any]:
+    cells = [nbformat.v4.new_code_cell(code.strip()) for code in (_LOAD, _FEED)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    made = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(made, lab.root / "display.ipynb")
+    notebook = lab.open("display.ipynb")
+    notebook.start_all()
+    widget = notebook.page.locator(".rja-progress")
+    widget.wait_for(timeout=60_000)
+    if tab is not None:
+        widget.locator(".rja-toggle").click()
+        widget.get_by_role("tab", name=tab).click()
+    # What comes before is the front end's start.
+    notebook.page.wait_for_timeout(1_000)
+    notebook.evaluate(_WATCH)
+    _wait_for_all(notebook)
+    figures = notebook.evaluate(
+        "() => ({ long: window.longTasks, frames: window.frames_ms })"
+    )
+    if tab is not None:
+        widget.locator(".rja-toggle").click()
+    notebook.wait_all()
+    output = notebook.outputs(1).inner_text()
+    figures.update(json.loads(output.split("RESULT ")[1].splitlines()[0]))
+    lab.server.end_kernels()
+    return dict(figures)
+
+
+def _wait_for_all(notebook: NotebookPage) -> None:
+    """Wait until all refs but the last have settled."""
+    notebook.page.wait_for_function(
+        f"document.querySelector('.rja-row').dataset.resolved === '{REFS - 1}'",
+        timeout=120_000,
+    )
+
+
+if __name__ == "__main__":
+    rays.set_environment()
+    print(display_table())
