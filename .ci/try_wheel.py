@@ -24,9 +24,9 @@ def main() -> None:
     assert ray_jupyter_async.__version__ == version
     files = importlib.resources.files("ray_jupyter_async")
     assert files.joinpath("py.typed").is_file()
-    notebook = [file.name for file in files.joinpath("notebook").iterdir()]
-    assert any(name.endswith(".js") for name in notebook), notebook
-    assert any(name.endswith(".css") for name in notebook), notebook
+    widget = [file.name for file in files.joinpath("notebook", "widget").iterdir()]
+    assert any(name.endswith(".js") for name in widget), widget
+    assert any(name.endswith(".css") for name in widget), widget
 
     with tempfile.TemporaryDirectory(prefix="rja-", ignore_cleanup_errors=True) as tmp:
         ray.init(

@@ -42,6 +42,7 @@ import { viewId } from "./elements.js";
 /** @typedef {"open" | "close" | "renew" | "cancel" | "force" | "pause"} Request */
 
 const PATIENCE_MS = 1500;
+const NO_BYTES = "This front end passes no bytes on: timeline and refs stay empty";
 const LATE = "The kernel will answer when its running cell ends";
 
 /** An open line is looked after in the kernel for as long as somebody says so. */
@@ -94,12 +95,15 @@ export class KernelLink {
 
   /**
    * @param {FromKernel} message
-   * @param {DataView[]} buffers
+   * @param {DataView[] | undefined} buffers
    */
   receive(message, buffers) {
     if ("refs" in message) {
-      const [bytes] = buffers;
-      if (bytes && this.open.has(message.refs)) this.listener.refs(message, bytes);
+      if (!this.open.has(message.refs)) return;
+      // Colab's widgets have lost them (googlecolab/colab-cdn-widget-manager#8).
+      const [bytes] = buffers ?? [];
+      if (bytes) this.listener.refs(message, bytes);
+      else this.listener.said(NO_BYTES);
     } else if ("errors" in message) {
       this.listener.errors(message);
     } else if ("answer" in message) {
