@@ -24,7 +24,7 @@ def main() -> None:
     assert ray_jupyter_async.__version__ == version
     files = importlib.resources.files("ray_jupyter_async")
     assert files.joinpath("py.typed").is_file()
-    widget = [file.name for file in files.joinpath("notebook", "widget").iterdir()]
+    widget = [file.name for file in files.joinpath("notebook/widget").iterdir()]
     assert any(name.endswith(".js") for name in widget), widget
     assert any(name.endswith(".css") for name in widget), widget
 

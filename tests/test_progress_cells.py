@@ -1,43 +1,27 @@
 """The live widget of real cells on a real Ray: when it shows, and what.
 
-The front end's part is in ``test_browser.py``; what a cell's counts are when
+What it sends and answers is in ``test_progress_widget.py``, the front end's part in
+``test_browser.py``; what a cell's counts are when
 Ray is not asked, in ``test_tracker.py``.
 """
 
 from __future__ import annotations
 
-import itertools
 import textwrap
 
 import pytest
 
 from harness import rays
 from harness.polling import poll
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
-
-SETUP = """
-import asyncio, os, time
-
-@ray.remote(num_cpus=0)
-def hold(path, value=None):
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    if isinstance(value, Exception):
-        raise value
-    return value
-
-@ray.remote(num_cpus=0)
-class Worker:
-    def hold(self, path):
-        while not os.path.exists(path):
-            time.sleep(0.01)
-
-def references(key):
-    # Ray's own count of an object, by the hex of its id.
-    core = ray._private.worker.global_worker.core_worker
-    return core.get_all_reference_counts().get(key, {}).get("local", 0)
-"""
+from harness.progress_cells import (
+    SETUP,
+    WIDGET,
+    Gates,
+    lines_of,
+    shown,
+    static,
+    wait_for_widget,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +36,6 @@ def ready(kernel):
     return kernel
 
 
-class Gates:
-    """Files for which the kernel's tasks wait; all are there after the test."""
-
-    numbers = itertools.count()
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._made = []
-
-    def new(self):
-        """Give a path as source code, and what makes the file."""
-        path = self._folder / f"gate-{next(self.numbers)}"
-        self._made.append(path)
-        return repr(str(path)), path.touch
-
-    def open_all(self):
-        for path in self._made:
-            path.touch()
-
-
 @pytest.fixture
 def cells(ready):
     """A kernel in which no progress widget is open, before and after."""
@@ -82,37 +46,6 @@ def cells(ready):
     gates.open_all()
     poll(lambda: not shown(ready), 10, what="all widgets to be closed")
     ready.ok("import gc; gc.collect();")
-
-
-def shown(kernel):
-    """Give the open progress widgets."""
-    return [w for w in kernel.widgets(_model_name="AnyModel") if "state" in w.state]
-
-
-def wait_for_widget(kernel, **counts):
-    """Wait until one widget is there and its first line has these counts."""
-
-    def look():
-        open_ones = shown(kernel)
-        assert len(open_ones) <= 1
-        if not open_ones:
-            return None
-        line = open_ones[0].state["state"]["lines"][0]
-        same = all(line[name] == count for name, count in counts.items())
-        return open_ones[0] if same else None
-
-    return kernel.poll(look, 20, what=f"a progress widget with {counts}")
-
-
-def lines_of(widget):
-    return {line["name"]: line for line in widget.state["state"]["lines"]}
-
-
-def static(result):
-    """Give the plain text of the one static output of a cell."""
-    (output,) = result.displays
-    assert set(output.data) == {"text/plain", "text/html"}
-    return output.text
 
 
 def test_a_quick_cell_shows_nothing(cells):
@@ -415,3 +348,22 @@ def test_output_of_a_saved_notebook_needs_no_script(cells):
     assert "<script" not in html
     assert "http" not in html
     assert textwrap.dedent(html) == html
+
+
+def test_what_no_cell_sends_lands_in_the_cell_after_a_click_too(cells):
+    (one, touch_one), (rest, touch_rest) = cells.gates.new(), cells.gates.new()
+    # A thread with no cell of its own, as the one that forwards workers' logs.
+    result = cells.submit(
+        "import _thread\n"
+        f"await hold.remote({one})\n"
+        "_thread.start_new_thread(print, ('from afar',))\n"
+        f"await hold.remote({rest})"
+    )
+    widget = wait_for_widget(cells, pending=1)
+    content = {"do": "renew", "request": "click", "view": "page"}
+    cells.send_comm(widget.comm_id, {"method": "custom", "content": content})
+    cells.poll(lambda: widget.custom, what="an answer")
+    touch_one()
+    cells.poll(lambda: result.stdout == "from afar\n")
+    touch_rest()
+    cells.wait(result)
