@@ -156,7 +156,11 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
 
     toggle = line.locator(".rja-toggle")
     toggle.focus()
+    # JupyterLab would delete the cell.
+    page.keyboard.press("d")
+    page.keyboard.press("d")
     page.keyboard.press("Enter")
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 3
     assert toggle.get_attribute("aria-expanded") == "true"
     timeline = line.locator(".rja-canvas")
     notebook.poll(

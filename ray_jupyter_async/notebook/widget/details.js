@@ -99,8 +99,6 @@ export class Details {
     const next = this.tabs[places[event.key] ?? -1];
     if (!next) return;
     event.preventDefault();
-    // JupyterLab's own keys would move from cell to cell.
-    event.stopPropagation();
     this.choose(next);
     next.tab.focus();
   }

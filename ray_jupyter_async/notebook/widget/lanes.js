@@ -83,6 +83,29 @@ function roundSpan(seconds) {
 }
 
 /**
+ * Looks lanes up by numbers: a text for each of 100,000 tasks would take longer than
+ * all the rest.
+ *
+ * @param {RefColumns} refs
+ * @param {Lanes} lanes
+ * @returns {(slot: number) => Lane}
+ */
+function laneFinder(refs, lanes) {
+  const { node, worker } = refs.columns;
+  /** @type {Map<number, Lane>} */
+  const found = new Map();
+  return (slot) => {
+    const key = at(node, slot) * 2 ** 32 + at(worker, slot);
+    let lane = found.get(key);
+    if (!lane) {
+      lane = lanes.of(refs.nodeOf(slot), at(worker, slot));
+      found.set(key, lane);
+    }
+    return lane;
+  };
+}
+
+/**
  * Lays out all tasks step by step; the last step hands over the picture.
  *
  * @param {RefColumns} refs
@@ -93,14 +116,15 @@ function roundSpan(seconds) {
  */
 export function* layOut(refs, lanes, width, done) {
   const { length, columns } = refs;
-  const { started, ended, state, worker } = columns;
+  const { started, ended, state } = columns;
+  const laneOf = laneFinder(refs, lanes);
   const now = refs.clock;
   let from = Number.POSITIVE_INFINITY;
   let until = 0;
   for (let slot = 0; slot < length; slot += 1) {
     const begin = at(started, slot);
     if (begin < from) from = begin;
-    if (begin >= from) lanes.of(refs.nodeOf(slot), at(worker, slot));
+    if (begin >= from) laneOf(slot);
     const end = at(state, slot) === RUNNING ? now : at(ended, slot);
     if (end > until) until = end;
     if (slot % TASKS_PER_STEP === 0) yield;
@@ -113,7 +137,7 @@ export function* layOut(refs, lanes, width, done) {
   for (let slot = 0; slot < length; slot += 1) {
     const begin = at(started, slot);
     if (!Number.isNaN(begin)) {
-      const { row } = lanes.of(refs.nodeOf(slot), at(worker, slot));
+      const { row } = laneOf(slot);
       const ends = at(state, slot) === RUNNING ? now : at(ended, slot);
       const left = Math.floor((begin - from) * scale);
       const right = Number.isNaN(ends) ? left : Math.floor((ends - from) * scale);

@@ -288,7 +288,6 @@ export class Timeline {
     const down = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (!picture?.lanes.length || (!step && !down)) return;
     event.preventDefault();
-    event.stopPropagation();
     const rows = picture.lanes.length - 1;
     cursor.row = Math.min(rows, Math.max(0, cursor.row + (down ?? 0)));
     const first = cursor.row * picture.width;
