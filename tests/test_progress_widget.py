@@ -131,6 +131,7 @@ class Page:
         )
         (answer,) = self.kernel.poll(
             lambda: [a for a in self.told("answer") if a["answer"] == request],
+            30,
             what=f"an answer to {what}",
         )
         return answer["said"]

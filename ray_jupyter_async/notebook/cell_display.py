@@ -162,8 +162,7 @@ class CellDisplay:
                     widget.send(content, buffers)
 
     def _made(self, progress: CellProgress) -> ProgressWidget:
-        widget = ProgressWidget(progress)
-        widget.on_msg(self._received)
+        widget = ProgressWidget(progress, self._received)
         answer_at_once(widget)
         if self._displayed:
             _update_display(widget, display_id=self._display_id)
@@ -190,7 +189,7 @@ class CellDisplay:
 
     # What a front end asks for.
 
-    def _received(self, _widget: object, content: Any, _buffers: object) -> None:
+    def _received(self, content: Any) -> None:
         """Note a request; on the thread that ipykernel chose for it."""
         self._claim_outputs()
         if not isinstance(content, dict):

@@ -15,7 +15,7 @@ from .static_progress import error_names, progress_bundle
 from .widget_sources import front_end_module, front_end_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from ..tracking.progress import CellProgress, LineProgress
 
@@ -27,6 +27,8 @@ class ProgressWidget(anywidget.AnyWidget):
     ----------
     progress
         What to show first.
+    on_request
+        Called with what a front end sends, on any thread.
     """
 
     _esm = front_end_module()
@@ -35,7 +37,11 @@ class ProgressWidget(anywidget.AnyWidget):
     #: What is shown, see `widget_state`. Set by `show` alone, and as a whole.
     state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, progress: CellProgress) -> None:
+    def __init__(
+        self, progress: CellProgress, on_request: Callable[[Any], None]
+    ) -> None:
+        # Before the comm opens: what a front end sends then must find somebody.
+        self.on_msg(lambda _widget, content, _buffers: on_request(content))
         super().__init__(state=widget_state(progress))
         self._progress = progress
 
