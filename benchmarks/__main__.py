@@ -19,6 +19,7 @@ import ray_jupyter_async as rja
 from harness.client import running_client_server
 
 from . import loads
+from .display import display_table
 from .measuring import Timing, measure
 from .peers import PEERS, YARDSTICK
 from .tracking import tracking_table
@@ -193,6 +194,9 @@ def main() -> int:
             print(sections[-1])
         finally:
             ray.shutdown()
+    # It needs a Chromium, as the browser tests do.
+    sections.append(display_table())
+    print(sections[-1])
     if options.write:
         PAGE.write_text("\n".join([_head(), *sections]), encoding="utf-8")
         print(f"wrote {PAGE}")

@@ -80,7 +80,7 @@ export class RefColumns {
    * @type {Map<number, number>}
    */
   slots = new Map();
-  /** The `seq` that the next message must have. */
+  /** The `seq` that the next message must have; -1 while a new start is waited for. */
   next = -1;
   now = 0;
   received = performance.now();
@@ -124,14 +124,15 @@ export class RefColumns {
    *
    * @param {RefsMessage} message
    * @param {DataView} bytes
-   * @returns {boolean} False when something before it is missing: ask anew.
+   * @returns {boolean} False when something before it is missing: ask anew, once.
    */
   take(message, bytes) {
     if (message.start) {
       this.clear();
     } else if (message.seq !== this.next || this.length > MOST_SLOTS) {
+      const waiting = this.next < 0;
       this.next = -1;
-      return false;
+      return waiting;
     }
     this.next = message.seq + 1;
     this.nodes.push(...message.nodes);
