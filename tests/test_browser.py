@@ -172,7 +172,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
         "a_function_whose_name_tells_all_that_it_does": (0, 1, 1),
         "dropped": (1, 1, 0),
     }
-    notebook.poll(lambda: bars(notebook, 2) == rows, 60, what=f"{rows}")
+    notebook.poll(lambda: bars(notebook, 2) == rows, 120, what=f"{rows}")
 
     def words():
         return cell.locator(WIDGET).inner_text()

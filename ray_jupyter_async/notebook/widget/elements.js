@@ -3,6 +3,9 @@
  */
 
 /**
+ * Makes an element. What can have the focus keeps its keys from JupyterLab, which
+ * would move, cut and delete cells; it looks at the focused element alone for that.
+ *
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {string} className
@@ -14,6 +17,7 @@ export function make(tag, className, attributes = {}) {
   made.className = className;
   for (const [name, value] of Object.entries(attributes))
     made.setAttribute(name, value);
+  if (made.tabIndex >= 0) made.dataset.lmSuppressShortcuts = "true";
   return made;
 }
 

@@ -72,8 +72,6 @@ class Progress {
 
     this.root = make("div", "rja-progress", { role: "group" });
     this.root.setAttribute("aria-label", "Progress of Ray refs");
-    // JupyterLab's keys move from cell to cell, and cut and merge them.
-    this.root.dataset.lmSuppressShortcuts = "true";
     this.head = make("div", "rja-header");
     this.sum = make("span", "rja-sum");
     this.said = make("span", "rja-said", { role: "status" });
