@@ -13,6 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from .shown_cells import ShownCell
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -66,23 +68,6 @@ class Display(Protocol):
 
     def finish(self, progress: CellProgress) -> None:
         """Become static, showing ``progress``."""
-
-
-class _Known:
-    """What the pump knows of a cell."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        self.display: Display | None = None
-        self.at_once = False
-        self.code_finished = False
-        self.broken = False
-        # Whether the display had more to show than it may at once.
-        self.behind = False
-        # Of the cell's waiting, what lies before its display became static.
-        self.waited_before = 0.0
-        # When the elapsed time is sent although nothing has changed.
-        self.next_sending = 0.0
 
 
 class _Finish:
@@ -156,7 +141,7 @@ class Pump:
         # a garbage collection in the middle of a `put` of the same thread.
         self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._woken = False
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, ShownCell] = {}
         # Cells to look at in the next round; the pump's thread only.
         self._watched: set[Hashable] = set()
         self._changed: set[Hashable] = set()
@@ -197,7 +182,7 @@ class Pump:
 
     def cell_started(self, cell: Cell) -> None:
         """Note a cell in which progress can be shown."""
-        self._known[cell.id] = _Known(cell)
+        self._known[cell.id] = ShownCell(cell)
         # It may block before it has told of anything else.
         self._wake()
 
@@ -332,7 +317,7 @@ class Pump:
         return again
 
     def _guarded(
-        self, known: _Known, step: Callable[[_Known], float | None]
+        self, known: ShownCell, step: Callable[[ShownCell], float | None]
     ) -> float | None:
         if known.broken:
             return None
@@ -344,13 +329,13 @@ class Pump:
             logger.exception("the progress of cell %s cannot be shown", known.cell.id)
             return None
 
-    def _end(self, known: _Known) -> float | None:
+    def _end(self, known: ShownCell) -> float | None:
         """Look at a cell whose code has just ended: static at once if settled."""
         if self._view is not None and known.display is not None:
             # What nobody awaited may have ended too.
             self._view.settle_ended(known.cell.id)
         progress = self._read(known)
-        if progress is not None and progress.settled and not _is_held(known):
+        if progress is not None and progress.settled and not known.held:
             self._make_static(known)
             return None
         return self._look(known)
@@ -365,7 +350,7 @@ class Pump:
         ending.noted.set()
         return at
 
-    def _look(self, known: _Known) -> float | None:
+    def _look(self, known: ShownCell) -> float | None:
         """Show, update or end one cell's display; return when to look again."""
         progress = self._read(known)
         if progress is None:
@@ -378,7 +363,7 @@ class Pump:
             return known.next_sending
         if not known.code_finished:
             return known.next_sending if known.behind else None
-        if _is_held(known):
+        if known.held:
             return known.next_sending
         ends_at = max(line.last_change for line in progress.lines) + _PAUSE
         if progress.taken < ends_at:
@@ -386,7 +371,7 @@ class Pump:
         self._make_static(known)
         return None
 
-    def _consider(self, known: _Known, progress: CellProgress) -> float | None:
+    def _consider(self, known: ShownCell, progress: CellProgress) -> float | None:
         """Show a cell's progress if it has waited for long enough."""
         if progress.settled and not known.at_once:
             return None
@@ -400,7 +385,7 @@ class Pump:
         self._show(known, progress)
         return None if progress.settled else known.next_sending
 
-    def _show(self, known: _Known, progress: CellProgress) -> None:
+    def _show(self, known: ShownCell, progress: CellProgress) -> None:
         if known.display is None:
             known.display = self._make_display(known.cell)
         known.behind = known.display.show(progress)
@@ -411,7 +396,7 @@ class Pump:
         )
         self._shown += 1
 
-    def _make_static(self, known: _Known) -> None:
+    def _make_static(self, known: ShownCell) -> None:
         progress = self._read(known)
         if progress is None:
             return
@@ -422,12 +407,8 @@ class Pump:
             known.display.finish(progress)
             known.waited_before = progress.waited
 
-    def _read(self, known: _Known) -> CellProgress | None:
+    def _read(self, known: ShownCell) -> CellProgress | None:
         # Again when the first record came in after the end of the code.
         if known.code_finished:
             self._tracker.finish_code(known.cell.id)
         return self._tracker.read_cell(known.cell.id)
-
-
-def _is_held(known: _Known) -> bool:
-    return known.display is not None and known.display.live and known.display.held

@@ -14,7 +14,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent / "widget"
 _MAIN = "main.js"
 # In this order: what stands later may change what stands before.
-_STYLES = ("lines.css", "details.css")
+_STYLES = ("base.css", "lines.css", "details.css")
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<file>\w+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
