@@ -21,7 +21,7 @@ AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
 LOAD = f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};"
 
 TASKS = """
-import asyncio, os, time
+import asyncio, os, signal, time
 
 def wait_for(path):
     while not os.path.exists(path):
@@ -36,13 +36,11 @@ def fetch(path, title="a title"):
 
 @ray.remote(num_cpus=0)
 def stubborn(path):
-    while not os.path.exists(path):
-        try:
-            time.sleep(0.01)
-        except KeyboardInterrupt:
-            pass
+    # Ray asks it to end as Ctrl-C does; Python then does nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wait_for(path)
 
-one, rest = os.path.abspath("one"), os.path.abspath("rest")
+one, rest = os.path.abspath("widget-one"), os.path.abspath("widget-rest")
 
 async def settle(refs):
     await asyncio.gather(*refs, return_exceptions=True);
@@ -65,7 +63,7 @@ import asyncio, os, time
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
 from ray_jupyter_async.notebook import extension
 
-one, rest = os.path.abspath("one"), os.path.abspath("rest")
+one, rest = os.path.abspath("widget-one"), os.path.abspath("widget-rest")
 tracker, cell = extension._loaded.tracker, origin.get()
 keys = [number.to_bytes(28, "little") for number in range(100_000)]
 
@@ -93,7 +91,7 @@ def open_notebook(lab, *cells, **options):
     made = [nbformat.v4.new_code_cell(code.strip("\n")) for code in cells]
     path = lab.root / "widget.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=metadata), path)
-    for name in ("one", "rest"):
+    for name in ("widget-one", "widget-rest"):
         (lab.root / name).unlink(missing_ok=True)
     return lab.open(path.name, **options)
 
@@ -153,7 +151,7 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
     page = notebook.page
     notebook.start_all()
     wait_for_counts(notebook, "fetch", total=6, pending=6)
-    (lab.root / "one").touch()
+    (lab.root / "widget-one").touch()
     line = wait_for_counts(notebook, "fetch", resolved=1, failed=2, pending=3)
 
     toggle = line.locator(".rja-toggle")
@@ -248,7 +246,7 @@ def test_tasks_are_cancelled_and_forced_while_the_cell_blocks(lab, front_end):
     notebook = open_notebook(lab, LOAD, TASKS, BLOCKS, NEXT, front_end=front_end)
     notebook.start_all()
     wait_for_counts(notebook, "fetch", total=2, pending=2)
-    line = wait_for_counts(notebook, "stubborn", pending=1)
+    line = wait_for_counts(notebook, "stubborn", pending=1, running=1)
     row(notebook, "fetch").get_by_role("button", name="Cancel fetch").click()
     wait_for_counts(notebook, "fetch", cancelled=2, pending=0)
     # The cell blocks on: nothing of this waited for its end.
@@ -281,7 +279,7 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
     notebook.poll(lambda: 99_999 in table_rows(notebook))
     assert len(page.locator(".rja-body > .rja-ref").all()) < 40
 
-    (lab.root / "one").touch()
+    (lab.root / "widget-one").touch()
     wait_for_counts(notebook, "other refs", resolved=99_999, pending=1)
     line.get_by_label("State", exact=True).select_option("pending")
     notebook.poll(lambda: set(table_rows(notebook)) == {99_999})
@@ -294,7 +292,7 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
     wait_for_rows(notebook, 100_000)
     line.get_by_label("State", exact=True).select_option("pending")
     notebook.poll(lambda: set(table_rows(notebook)) == {99_999})
-    (lab.root / "rest").touch()
+    (lab.root / "widget-rest").touch()
     wait_for_counts(notebook, "other refs", resolved=100_000, pending=0)
     line.get_by_label("State", exact=True).select_option("resolved")
     notebook.poll(lambda: 0 in table_rows(notebook))
