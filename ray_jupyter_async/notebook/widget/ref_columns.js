@@ -68,6 +68,9 @@ export class RefColumns {
   columns = columnsOf(1024);
   /** How many refs there are; each has a slot below this. */
   length = 0;
+  /** Whether slots and indices have the same order. */
+  inOrder = true;
+  highest = -1;
   /** Counts the changes. */
   version = 0;
   /** @type {string[]} */
@@ -88,6 +91,8 @@ export class RefColumns {
   clear() {
     this.columns = columnsOf(1024);
     this.length = 0;
+    this.inOrder = true;
+    this.highest = -1;
     this.nodes = [""];
     this.errors = [""];
     this.slots = new Map();
@@ -179,6 +184,8 @@ export class RefColumns {
     let slot = this.slots.get(index);
     if (slot === undefined) {
       slot = this.length;
+      this.inOrder &&= index > this.highest;
+      this.highest = Math.max(this.highest, index);
       this.slots.set(index, slot);
       this.length += 1;
       if (this.length > this.columns.index.length) this.grow();

@@ -109,28 +109,42 @@ function holding(refs, text) {
  */
 export function* arrange(refs, { sort, descending, states, text }, done) {
   const { length } = refs;
-  const key = keyOf(refs, sort);
   const fits = text ? holding(refs, text) : () => true;
   const wanted = new Uint8Array(256).fill(states.length ? 0 : 1);
   for (const state of states) wanted[state] = 1;
   const { state } = refs.columns;
-  const keys = new Float64Array(length);
+  const chosen = new Int32Array(length);
   let count = 0;
   for (let slot = 0; slot < length; slot += 1) {
     if (at(wanted, at(state, slot)) && fits(slot)) {
-      const value = key(slot);
-      // Unknown ones stay last in both directions.
-      const ordered =
-        descending && value !== LARGEST_KEY ? LARGEST_KEY - 1 - value : value;
-      keys[count] = ordered * SLOT_FACTOR + slot;
+      chosen[count] = slot;
       count += 1;
     }
     if (slot % SLOTS_PER_STEP === 0) yield;
   }
+  const slots = chosen.subarray(0, count);
+  // In the refs' own order, which is the usual one, there is nothing to sort.
+  if (sort === "index" && refs.inOrder) {
+    done(descending ? slots.reverse() : slots);
+    return;
+  }
+  const key = keyOf(refs, sort);
+  const keys = new Float64Array(count);
+  for (let i = 0; i < count; i += 1) {
+    const slot = at(slots, i);
+    const value = key(slot);
+    // Unknown ones stay last in both directions.
+    const ordered =
+      descending && value !== LARGEST_KEY ? LARGEST_KEY - 1 - value : value;
+    keys[i] = ordered * SLOT_FACTOR + slot;
+    if (i % SLOTS_PER_STEP === 0) yield;
+  }
   yield;
-  const sorted = keys.subarray(0, count).sort();
+  keys.sort();
   yield;
-  const slots = new Int32Array(count);
-  for (let i = 0; i < count; i += 1) slots[i] = at(sorted, i) % SLOT_FACTOR;
+  for (let i = 0; i < count; i += 1) {
+    slots[i] = at(keys, i) % SLOT_FACTOR;
+    if (i % SLOTS_PER_STEP === 0) yield;
+  }
   done(slots);
 }

@@ -40,9 +40,11 @@ export function isUnsettled(state) {
   return state <= RUNNING || state === CANCELLING;
 }
 
+const numbers = new Intl.NumberFormat("en-US");
+
 /** @param {number} count */
 export function grouped(count) {
-  return count.toLocaleString("en-US");
+  return numbers.format(count);
 }
 
 /**
