@@ -156,6 +156,8 @@ class Pump:
         """Start the thread; nothing happens when it runs."""
         if self._thread is not None:
             return
+        # A wake that the last thread has not come to must not count as one.
+        self._woken = False
         self._tracker.on_record = self._wake
         self._thread = threading.Thread(
             target=self._run, name="ray_jupyter_async pump", daemon=True
