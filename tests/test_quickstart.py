@@ -62,7 +62,8 @@ def progress_of(cell):
     (output,) = (o for o in cell.outputs if o.output_type == "display_data")
     assert set(output.data) == {"text/plain", "text/html"}
     lines = {}
-    for line in output.data["text/plain"].splitlines():
+    lines_of_text, _, _ = output.data["text/plain"].partition("\n\n")
+    for line in lines_of_text.splitlines():
         name, done, total, _, notes = LINE.fullmatch(line).groups()
         assert f">{name}</span>" in output.data["text/html"]
         lines[name] = (int(done), int(total), notes)

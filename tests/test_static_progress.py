@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
+import nbconvert
+import nbformat
 import pytest
 
-from ray_jupyter_async.notebook.static_progress import (
+from ray_jupyter_async.notebook.progress_words import (
+    MOST_LINES,
     format_elapsed,
-    progress_bundle,
-    progress_html,
+    format_rate,
     progress_text,
 )
-from ray_jupyter_async.tracking.progress import CellProgress, ErrorGroup, LineProgress
+from ray_jupyter_async.notebook.static_progress import progress_bundle
+from ray_jupyter_async.notebook.static_timeline import MOST_TASKS
+from ray_jupyter_async.tracking.progress import (
+    CellProgress,
+    ErrorGroup,
+    LineProgress,
+    RefRecord,
+    RefState,
+)
+
+SHORT = """  File "<ipython-input-3>", line 2, in g
+
+    return known[name]
+KeyError: '<b>x</b>'"""
 
 
-def make_line(name="f", *, elapsed=1.2, errors=(), **counts):
+def make_line(name="f", *, elapsed=1.2, errors=(), seen=None, **counts):
     states = dict.fromkeys(("resolved", "ready", "failed", "cancelled", "pending"), 0)
     states.update(counts)
     return LineProgress(
@@ -25,8 +41,12 @@ def make_line(name="f", *, elapsed=1.2, errors=(), **counts):
         first_awaited=100.0,
         last_change=100.0 + elapsed,
         finished=None if states["pending"] else 100.0 + elapsed,
-        errors=tuple(ErrorGroup(kind, "", count) for kind, count in errors),
+        errors=tuple(
+            e if isinstance(e, ErrorGroup) else ErrorGroup(e[0], "", e[1])
+            for e in errors
+        ),
         **states,
+        **(seen or {}),
     )
 
 
@@ -41,6 +61,15 @@ def make_progress(*lines, taken=103.4):
     )
 
 
+def make_record(begin, end, state=RefState.RESOLVED, *, node="10.0.0.1", worker=7):
+    return RefRecord(0, b"", state, 0.0, begin, end, node, worker, 0, None, "")
+
+
+def html_of(*lines, records=()):
+    read_refs = (lambda name: records) if records else None
+    return progress_bundle(make_progress(*lines), read_refs)["text/html"]
+
+
 class Words(HTMLParser):
     """What is left of HTML on a site that strips all styles."""
 
@@ -52,7 +81,11 @@ class Words(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        if tag == "div":
+        if tag in ("div", "pre", "summary"):
+            self.text += "\n"
+
+    def handle_endtag(self, tag):
+        if tag in ("div", "pre", "summary"):
             self.text += "\n"
 
     def handle_data(self, data):
@@ -64,31 +97,57 @@ class Words(HTMLParser):
         return [line for line in lines if line]
 
 
-def words(*lines):
-    return Words(progress_html(make_progress(*lines))).lines
+def words(*lines, records=()):
+    return Words(html_of(*lines, records=records)).lines
 
 
-def test_text_has_a_line_per_name_in_columns():
+def bars(html):
+    """Give the widths of the pieces of all bars."""
+    return re.findall(r"flex:none;width:([\d.]+)%", html)
+
+
+def test_text_has_a_line_per_name_in_columns_and_then_the_sum():
     progress = make_progress(
         make_line("f", resolved=100),
         make_line(
             "Actor.g", elapsed=0.8, resolved=3, failed=1, errors=[("KeyError", 1)]
         ),
     )
-    assert progress_text(progress) == (
+    assert progress_text(progress, workers=2) == (
         "f        100/100  1.2 s\n"
-        "Actor.g      3/4  0.8 s  1 failed (KeyError)"
-    )  # fmt: skip
+        "Actor.g      3/4  0.8 s  1 failed (KeyError)\n"
+        "\n"
+        "103 of 104 refs done in 1.2 s on 2 workers, 1 failed"
+    )
 
 
-def test_text_says_what_is_pending_and_for_how_long():
+def test_text_says_what_is_pending_for_how_long_and_why():
     progress = make_progress(make_line("f", resolved=1, pending=2))
     assert progress_text(progress) == "f  1/3  3.4 s  2 pending"
+    seen = {"running": 2, "cancelling": 1, "stragglers": 1, "reason": "no node fits"}
+    progress = make_progress(make_line("f", pending=7, seen=seen))
+    assert progress_text(progress) == (
+        "f  0/7  3.4 s  2 running, 1 cancelling, 4 pending: no node fits, "
+        "1 much slower than the others"
+    )
 
 
 def test_text_says_what_was_cancelled():
     progress = make_progress(make_line("f", resolved=1, cancelled=2))
     assert progress_text(progress) == "f  1/3  1.2 s  2 cancelled"
+
+
+def test_text_tells_errors_with_their_tracebacks():
+    errors = [ErrorGroup("KeyError", "'<b>x</b>'", 3, SHORT)]
+    progress = make_progress(make_line("g", failed=3, errors=errors))
+    assert progress_text(progress).splitlines() == [
+        "g  0/3  1.2 s  3 failed (KeyError)",
+        "",
+        "KeyError: '<b>x</b>' (3 × g)",
+        '    File "<ipython-input-3>", line 2, in g',
+        "      return known[name]",
+        "  KeyError: '<b>x</b>'",
+    ]
 
 
 def test_a_ready_ref_counts_as_done():
@@ -103,44 +162,174 @@ def test_a_few_error_classes_are_named():
 
 def test_nothing_awaited_is_said():
     assert progress_text(make_progress()) == "no refs"
+    assert words() == ["no refs"]
 
 
 def test_html_without_styles_reads_as_the_text_does():
     assert words(
         make_line("f", resolved=100),
         make_line("g", resolved=3, failed=1, errors=[("KeyError", 1)]),
-    ) == ["✓ f 100/100 1.2 s", "✕ g 3/4 1.2 s 1 failed (KeyError)"]
+    ) == [
+        "103 of 104 refs done in 1.2 s, 1 failed",
+        "✓ f 100/100 1.2 s all done",
+        "✕ g 3/4 1.2 s 1 failed (KeyError)",
+    ]
 
 
-def test_a_name_cannot_bring_html_in():
+def test_errors_and_the_timeline_open_without_a_script_and_read_without_styles():
+    errors = [ErrorGroup("KeyError", "'<b>x</b>'", 1, SHORT)]
+    records = [
+        make_record(0.0, 0.5),
+        make_record(0.5, 1.2, RefState.FAILED),
+        make_record(0.1, 0.4, worker=8),
+        make_record(0.2, None, RefState.RESOLVED, worker=9),
+    ]
+    html = html_of(make_line("g", resolved=3, failed=1, errors=errors), records=records)
+    assert Words(html).lines == [
+        "3 of 4 refs done in 1.2 s on 2 workers, 1 failed",
+        "✕ g 3/4 1.2 s 1 failed (KeyError)",
+        "1 × KeyError: '<b>x</b>'",
+        'File "<ipython-input-3>", line 2, in g',
+        "return known[name]",
+        "KeyError: '<b>x</b>'",
+        "pid 7 2 tasks, 1.2 s, 1 failed",
+        "pid 8 1 task, 300 ms",
+        "0 ms 1.2 s",
+    ]
+    assert set(Words(html).tags) == {
+        "div", "span", "details", "summary", "pre", "svg", "path"
+    }  # fmt: skip
+    # Markdown ends a block of HTML at an empty line.
+    assert "\n\n" not in html
+
+
+def test_a_timeline_is_to_scale():
+    html = html_of(
+        make_line("g", resolved=2),
+        records=[make_record(0.0, 1.0), make_record(3.0, 4.0)],
+    )
+    assert 'd="M0 0h249v20h-249zM750 0h249v20h-249z"' in html
+    assert 'aria-label="pid 7: 2 tasks, 2.0 s"' in html
+
+
+def test_many_tasks_are_summed_up_and_the_few_that_failed_stay_to_be_seen():
+    states = [RefState.RESOLVED] * 5000
+    states[100] = RefState.FAILED
+    records = [
+        make_record(i * 0.001, i * 0.001 + 1.0, state, worker=i % 3)
+        for i, state in enumerate(states)
+    ]
+    html = html_of(make_line("g", resolved=4999, failed=1), records=records)
+    kinds = re.findall(r'<path d="[^"]*" style="fill:var\(--rja-(\w+)', html)
+    assert sorted(kinds) == ["failed", "resolved", "resolved", "resolved"]
+    assert html.count("M") < MOST_TASKS
+    assert len(html) < 10_000
+
+
+def test_more_workers_than_rows_share_those_of_their_nodes():
+    records = [make_record(0, 1, node=f"10.0.0.{i % 2}", worker=i) for i in range(20)]
+    html = html_of(make_line("g", resolved=20), records=records)
+    assert "20 of 20 refs done in 1.2 s on 20 workers" in Words(html).lines
+    assert "10.0.0.0, 10 workers 10 tasks, 10 s" in Words(html).lines
+    records = [make_record(0, 1, node=f"10.0.0.{i}", worker=1) for i in range(20)]
+    html = html_of(make_line("g", resolved=20), records=records)
+    assert "13 more nodes 13 tasks, 13 s" in Words(html).lines
+
+
+def test_a_name_or_an_error_cannot_bring_html_in():
     name = "<script>alert(1)</script>\"' onclick='x"
-    html = progress_html(make_progress(make_line(name, resolved=1)))
-    assert set(Words(html).tags) == {"div", "span"}
-    assert name in Words(html).text
+    errors = [ErrorGroup("E", name, 1, f"{name}\n{name}")]
+    html = html_of(make_line(name, failed=1, errors=errors))
+    assert set(Words(html).tags) == {"div", "span", "details", "summary", "pre"}
+    assert Words(html).text.count(name) == 4
 
 
 def test_html_needs_nothing_but_itself():
-    html = progress_html(make_progress(make_line(resolved=1, failed=1)))
+    errors = [ErrorGroup("E", "m", 1, SHORT)]
+    html = html_of(
+        make_line(resolved=1, failed=1, errors=errors), records=[make_record(0, 1)]
+    )
     assert not re.search(r"<(script|style|link|img|iframe)|url\(|https?:|@import", html)
 
 
-def test_a_long_name_is_shortened_in_text_and_whole_in_the_title():
-    name = "x" * 200
+def test_a_long_name_is_shortened_in_text_and_longer_in_the_title():
+    name = "x" * 150
     progress = make_progress(make_line(name, resolved=1))
     assert len(progress_text(progress)) < 80
-    assert f'title="{name}"' in progress_html(progress)
+    assert f'title="{name}"' in html_of(make_line(name, resolved=1))
 
 
 def test_the_bar_is_in_proportion():
-    html = progress_html(make_progress(make_line(resolved=3, failed=1)))
-    assert re.findall(r"width:(\d+)%", html) == ["75", "25"]
+    seen = {"running": 2}
+    line = make_line(resolved=3, failed=1, cancelled=2, pending=4, seen=seen)
+    assert bars(html_of(line)) == ["30", "10", "20", "20"]
 
 
-def test_the_bundle_has_both_forms():
-    assert set(progress_bundle(make_progress(make_line()))) == {
-        "text/plain",
-        "text/html",
-    }
+def test_many_names_are_summed_up_but_those_that_failed_are_shown():
+    lines = [make_line(f"f{i}", resolved=2) for i in range(40)]
+    lines[30] = make_line("bad", resolved=1, failed=1, errors=[("E", 1)])
+    told = progress_text(make_progress(*lines)).splitlines()
+    assert told.index("") == MOST_LINES
+    rows = [" ".join(line.split()) for line in told]
+    assert "bad 1/2 1.2 s 1 failed (E)" in rows
+    assert "… 29 more names 58/58 1.2 s" in rows
+    assert "79 of 80 refs done in 1.2 s, 1 failed" in told
+
+
+def test_a_saved_cell_stays_below_30_kB_whatever_is_in_it():  # noqa: N802
+    evil = '<"日本語">\\' * 50
+    errors = [ErrorGroup(evil, f"{i}{evil}", 9, f"{evil}\n" * 40) for i in range(20)]
+    lines = [
+        make_line(f"{i}{evil}", failed=180, pending=3, errors=errors) for i in range(50)
+    ]
+    records = [
+        make_record(i * 0.1, i * 0.1 + 5, RefState(2 + i % 6), node=f"{i % 7}{evil}")
+        for i in range(3000)
+    ]
+    bundle = progress_bundle(make_progress(*lines), lambda name: records)
+    output = nbformat.v4.new_output("display_data", bundle)
+    assert len(json.dumps(output, ensure_ascii=False).encode()) < 30_000
+
+
+def notebook_with(bundle):
+    cell = nbformat.v4.new_code_cell("await f.remote()", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("display_data", bundle)]
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
+@pytest.fixture(scope="module")
+def saved():
+    errors = [ErrorGroup("KeyError", "'<b>x</b>'", 1, SHORT)]
+    progress = make_progress(
+        make_line("f", resolved=100),
+        make_line("g", resolved=3, failed=1, errors=errors),
+    )
+    return notebook_with(progress_bundle(progress, lambda name: [make_record(0, 1)]))
+
+
+def test_nbconvert_keeps_it_in_html_also_when_it_sanitises(saved):
+    exporter = nbconvert.HTMLExporter(template_name="basic")
+    whole, _ = exporter.from_notebook_node(saved)
+    assert "✕ g 3/4 1.2 s 1 failed (KeyError)" in Words(whole).lines
+    assert "<svg" in whole
+    assert "--jp-success-color1" in whole
+    strict = nbconvert.HTMLExporter(template_name="basic", sanitize_html=True)
+    sanitised, _ = strict.from_notebook_node(saved)
+    told = "\n".join(Words(sanitised).lines)
+    assert "✕ g 3/4 1.2 s 1 failed (KeyError)" in told
+    assert "KeyError: '<b>x</b>'" in told
+
+
+def test_nbconvert_to_markdown_keeps_it_as_one_block(saved):
+    told, _ = nbconvert.MarkdownExporter().from_notebook_node(saved)
+    html = saved.cells[0].outputs[0].data["text/html"]
+    assert f"\n\n{html}\n\n" in told
+
+
+def test_nbconvert_to_latex_takes_the_text(saved):
+    told, _ = nbconvert.LatexExporter().from_notebook_node(saved)
+    assert "3/4  1.2 s  1 failed (KeyError)" in told
+    assert "rja-static" not in told
 
 
 @pytest.mark.parametrize(
@@ -156,3 +345,10 @@ def test_the_bundle_has_both_forms():
 )
 def test_durations_are_short(seconds, said):
     assert format_elapsed(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [(1234.5, "1,234/s"), (2.34, "2.3/s"), (0.05, "3.0/min")]
+)
+def test_rates_are_short(rate, said):
+    assert format_rate(rate) == said

@@ -182,7 +182,9 @@ class CellDisplay:
             # For who listens to the widget: a screen reader is told the end.
             widget.show(progress)
             _update_display(
-                progress_bundle(progress), raw=True, display_id=self._display_id
+                progress_bundle(progress, lambda name: self._reader(name)(0)[0]),
+                raw=True,
+                display_id=self._display_id,
             )
         finally:
             widget.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..tracking.recent import Recent
 from .cancel_notice import CancelNotice
-from .static_progress import format_elapsed
+from .progress_words import format_elapsed
 from .task_words import count
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from .static_progress import error_names, progress_bundle
+from .progress_words import error_names
+from .static_progress import progress_bundle
 from .widget_sources import front_end_module, front_end_styles
 
 if TYPE_CHECKING:

@@ -1,229 +1,230 @@
-"""Progress as static HTML and as plain text.
+"""Progress as static HTML beside plain text.
 
 What a cell shows once all has settled, what a saved notebook shows without a
 kernel, and what a front end without widgets shows. No script, no style sheet,
 no external request. It must also read well where a site strips every style:
-one line per name, in words.
+one line per name, in words. Where styles are kept it stands as the live widget
+(``widget/lines.css``) did, wide and narrow, so that nothing jumps at the end.
 """
 
 from __future__ import annotations
 
 import html
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from .progress_words import (
+    MOST_LINES,
+    done_of_total,
+    error_title,
+    format_elapsed,
+    mark_of,
+    notes,
+    progress_text,
+    shortened,
+    shown_lines,
+    summary,
+    weight,
+)
+from .static_style import (
+    CODE_FONT,
+    MUTED,
+    PRINTED,
+    RAISED,
+    TEXT,
+    TRACK,
+    UI_FONT,
+    VARIABLES,
+    background,
+    colour,
+)
+from .static_timeline import timed_tasks, timeline_html, workers_of
+
 if TYPE_CHECKING:
-    from ..tracking.progress import CellProgress, LineProgress
+    from collections.abc import Callable, Sequence
 
-_LONGEST_NAME = 48
-# The column of names, in characters, as in progress.js.
+    from ..tracking.progress import CellProgress, ErrorGroup, LineProgress, RefRecord
+    from .static_timeline import Task
+
+    ReadRefs = Callable[[str], Sequence[RefRecord]]
+
+# The column of names, in characters, as in widget/main.js.
 _WIDEST_NAMES = 28
+_LONGEST_TITLE = 200
 
-# The colours of progress.css; a style attribute cannot take them from there.
-_TEXT = "var(--jp-ui-font-color1,var(--vscode-foreground,inherit))"
-_MUTED = "var(--jp-ui-font-color2,var(--vscode-descriptionForeground,#6b7280))"
-_TRACK = "var(--jp-border-color2,var(--vscode-editorWidget-border,#8884))"
-_COLOURS = {
-    "resolved": "var(--jp-success-color1,var(--vscode-charts-green,#2e9e4f))",
-    "failed": "var(--jp-error-color1,var(--vscode-charts-red,#d32f2f))",
-    "cancelled": "var(--jp-warn-color1,var(--vscode-charts-orange,#e08600))",
-}
-_UI_FONT = (
-    "font-family:var(--jp-ui-font-family,var(--vscode-font-family,"
-    "system-ui,-apple-system,'Segoe UI',sans-serif))"
-)
-_CODE_FONT = (
-    "font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,"
-    "ui-monospace,monospace))"
-)
+# Bytes in a saved notebook. Lines beyond the first limit are summed up, errors and
+# timelines beyond the second left out; with the text, a cell stays below 30 kB.
+_MOST_BYTES_OF_LINES = 14_000
+_MOST_BYTES = 20_000
+_MOST_GROUPS = 5
+_LONGEST_TRACEBACK = 1_500
 
 
-def format_elapsed(seconds: float) -> str:
-    """Return a duration in the words of the widget; progress.js has the twin.
-
-    Parameters
-    ----------
-    seconds
-        The duration.
-
-    Returns
-    -------
-    str
-        ``"0.8 s"``, ``"34 s"``, ``"2 min 5 s"`` or ``"1 h 2 min"``.
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def notes(line: LineProgress) -> list[tuple[str, str]]:
-    """Return what there is to say of a line beside done/total.
-
-    Returns
-    -------
-    list of (str, str)
-        The state's word and the note, for example
-        ``("failed", "1 failed (ValueError)")``.
-    """
-    said = []
-    if line.pending:
-        said.append(("pending", f"{line.pending:,} pending"))
-    if line.failed:
-        said.append(("failed", f"{line.failed:,} failed ({error_names(line)})"))
-    if line.cancelled:
-        said.append(("cancelled", f"{line.cancelled:,} cancelled"))
-    return said
-
-
-def error_names(line: LineProgress) -> str:
-    """Return the most frequent error classes of a line, in a few words."""
-    classes: Counter[str] = Counter()
-    for group in line.errors:
-        classes[group.kind] += group.count
-    if len(classes) == 1:
-        return next(iter(classes))
-    shown = [f"{name} ×{times:,}" for name, times in classes.most_common(3)]
-    if len(classes) > 3:
-        shown.append("…")
-    return ", ".join(shown)
-
-
-def progress_text(progress: CellProgress) -> str:
-    """Return one readable line per name, in columns.
+def progress_bundle(
+    progress: CellProgress, read_refs: ReadRefs | None = None
+) -> dict[str, str]:
+    """Return progress as text and as HTML that needs nothing but itself.
 
     Parameters
     ----------
     progress
         The counts of one cell.
+    read_refs
+        Gives the records of a line by its name, for the timelines; without it
+        there are none.
 
     Returns
     -------
-    str
-        A line is, for example, ``"g  3/4  0.8 s  1 failed (ValueError)"``.
+    dict
+        A MIME bundle with ``text/plain`` and ``text/html``. Every name and
+        message in it is escaped.
     """
-    rows = [
-        (
-            _shortened(line.name),
-            _done_of_total(line),
-            format_elapsed(line.elapsed(progress.taken)),
-            ", ".join(note for _, note in notes(line)),
-        )
+    tasks = {
+        line.name: timed_tasks(read_refs(line.name), line.elapsed(progress.taken))
         for line in progress.lines
-    ]
-    if not rows:
-        return "no refs"
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    name, done, elapsed = widths
-    return "\n".join(
-        f"{row[0]:<{name}}  {row[1]:>{done}}  {row[2]:>{elapsed}}  {row[3]}".rstrip()
-        for row in rows
-    )
-
-
-def progress_html(progress: CellProgress) -> str:
-    """Return the lines as HTML that needs nothing but itself.
-
-    Parameters
-    ----------
-    progress
-        The counts of one cell.
-
-    Returns
-    -------
-    str
-        A ``<div>``; every name in it is escaped.
-    """
-    longest = max((len(line.name) for line in progress.lines), default=0)
-    counts = max((len(_done_of_total(line)) for line in progress.lines), default=0)
-    rows = "\n".join(
-        _row(
-            line,
-            progress.taken,
-            name_width=min(longest, _WIDEST_NAMES),
-            count_width=counts,
-        )
-        for line in progress.lines
-    )
-    return (
-        f'<div class="rja-static" style="{_UI_FONT};font-size:13px;line-height:20px;'
-        f'color:{_TEXT};padding:2px 0">\n{rows}\n</div>'
-    )
-
-
-def progress_bundle(progress: CellProgress) -> dict[str, str]:
-    """Return both forms as a MIME bundle."""
+        if read_refs is not None
+    }
+    workers = len(workers_of(task for found in tasks.values() for task in found))
     return {
-        "text/plain": progress_text(progress),
-        "text/html": progress_html(progress),
+        "text/plain": progress_text(progress, workers),
+        "text/html": _progress_html(progress, tasks, workers),
     }
 
 
-def _row(line: LineProgress, taken: float, *, name_width: int, count_width: int) -> str:
-    mark, mark_colour = _mark(line)
-    said = " ".join(
-        f'<span style="color:{_COLOURS.get(state, _MUTED)}">{html.escape(note)}</span>'
-        for state, note in notes(line)
+def _progress_html(
+    progress: CellProgress, tasks: dict[str, list[Task]], workers: int
+) -> str:
+    most = MOST_LINES
+    while True:
+        lines = shown_lines(progress, most)
+        rows = _rows(lines, progress.taken)
+        room = _MOST_BYTES - sum(map(weight, rows))
+        if most == 1 or room >= _MOST_BYTES - _MOST_BYTES_OF_LINES:
+            break
+        most //= 2
+    # All errors before the first timeline: they are what one looks for.
+    parts: list[list[str]] = [[] for _ in lines]
+    for make in (_errors, _timeline):
+        for line, told in zip(lines, parts, strict=True):
+            part = make(line, tasks.get(line.name, []))
+            if part and (bytes_of_part := weight(part)) <= room:
+                room -= bytes_of_part
+                told.append(part)
+    header = (
+        f'<div style="{MUTED}font-size:12px;line-height:22px;padding-bottom:3px">'
+        f"{html.escape(summary(progress, workers))}</div>"
     )
+    body = [
+        _folded(row, told, first=row is rows[0])
+        for row, told in zip(rows, parts, strict=True)
+    ]
+    return (
+        f'<div class="rja-static" style="{VARIABLES}{UI_FONT}{TEXT}{PRINTED}'
+        "font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;"
+        'padding:4px 8px;text-align:left">\n' + "\n".join([header, *body]) + "\n</div>"
+    )
+
+
+def _rows(lines: Sequence[LineProgress], taken: float) -> list[str]:
+    names = min(max((len(line.name) for line in lines), default=0), _WIDEST_NAMES)
+    totals = max((len(f"{line.total:,}") for line in lines), default=0)
+    return [_row(line, taken, names, 2 * totals + 1) for line in lines]
+
+
+def _folded(row: str, told: list[str], *, first: bool) -> str:
+    border = "" if first else "border-top:1px solid #8883;"
+    if not told:
+        return f'<div style="padding:3px 0 3px 16px;{border}">{row}</div>'
+    inside = "\n".join(told)
+    # The triangle of <details> stands in the space of the widget's own.
+    return (
+        f'<details style="padding:3px 0 3px 16px;{border}">'
+        '<summary style="cursor:pointer;list-style-position:outside">'
+        f"{row}</summary>\n"
+        '<div style="margin:4px 0 6px 23px;font-size:12px">\n'
+        f"{inside}\n</div></details>"
+    )
+
+
+def _row(line: LineProgress, taken: float, name_width: int, count_width: int) -> str:
+    mark, state = mark_of(line)
+    told = ", ".join(
+        f'<span style="{colour(about)}">{html.escape(note)}</span>'
+        for about, note in notes(line) or [("pending", "all done")]
+    )
+    name = html.escape(shortened(line.name))
+    title = html.escape(shortened(line.name, _LONGEST_TITLE))
     # The spaces between the spans are what is left of the columns where a site
     # strips the styles.
     return (
-        '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;'
-        'column-gap:10px;padding:1px 0">'
-        f'<span style="flex:none;width:1em;text-align:center;color:{mark_colour}">'
-        f"{mark}</span> "
-        f'<span style="{_CODE_FONT};flex:0 1 {name_width}ch;min-width:0;'
-        'overflow:hidden;text-overflow:ellipsis;white-space:nowrap" '
-        f'title="{html.escape(line.name)}">'
-        f"{html.escape(_shortened(line.name))}</span> "
-        f"{_bar(line)} "
-        f'<span style="flex:none;min-width:{count_width}ch;text-align:right;'
-        f'font-variant-numeric:tabular-nums">{_done_of_total(line)}</span> '
-        '<span style="flex:none;min-width:6ch;text-align:right;'
-        f'font-variant-numeric:tabular-nums;color:{_MUTED}">'
-        f"{format_elapsed(line.elapsed(taken))}</span> "
-        '<span style="flex:1 1 0;min-width:12ch;display:flex;flex-wrap:wrap;'
-        'column-gap:10px">'
-        f"{said}</span></div>"
+        '<span style="display:flex;flex-wrap:wrap;align-items:center;column-gap:10px">'
+        '<span style="flex:none;display:flex;box-sizing:border-box;'
+        f"width:{0.65 * name_width + 2.5:.3g}em;"
+        f"width:max({1.08 * name_width:.4g}ch + 32px,min(100%,var(--rja-below-440)));"
+        'max-width:100%;line-height:22px">'
+        '<span style="flex:none;width:16px;margin:0 5px 0 2px;text-align:center;'
+        f'{colour(state)}">{mark}</span> '
+        f'<span style="{CODE_FONT}min-width:0;overflow:hidden;'
+        f'text-overflow:ellipsis;white-space:nowrap" title="{title}">{name}</span>'
+        f"</span> {_bar(line)} "
+        '<span style="flex:none;display:flex;column-gap:10px;'
+        "margin-right:calc(clamp(0px,var(--rja-above-440),92px)"
+        ' + clamp(0px,var(--rja-above-640),21ch + 24px))">'
+        f'<span style="min-width:{count_width}ch;text-align:right">'
+        f"{done_of_total(line)}</span> "
+        f'<span style="min-width:7ch;text-align:right;{MUTED}">'
+        f"{format_elapsed(line.elapsed(taken))}</span></span> "
+        '<span style="flex:none;box-sizing:border-box;width:100%;font-size:12px;'
+        "line-height:18px;overflow-wrap:anywhere;padding-left:2em;"
+        f'padding-left:clamp(0px,var(--rja-above-440),23px)">{told}</span></span>'
     )
 
 
 def _bar(line: LineProgress) -> str:
     parts = "".join(
-        f'<span style="display:block;flex:none;width:{100 * count / line.total:.4g}%;'
-        f'min-width:2px;background:{_COLOURS[state]}"></span>'
+        f'<span style="flex:none;width:{100 * count / line.total:.4g}%;'
+        f'min-width:3px;{background(state)}"></span>'
         for state, count in (
             ("resolved", line.done),
             ("failed", line.failed),
             ("cancelled", line.cancelled),
+            ("running", line.running),
         )
         if count
     )
     return (
-        '<span aria-hidden="true" style="display:flex;flex:1000 1 120px;'
-        "max-width:260px;height:8px;margin:6px 0;border-radius:4px;overflow:hidden;"
-        f'background:{_TRACK}">'
-        f"{parts}</span>"
+        '<span aria-hidden="true" style="display:flex;flex:1 1 120px;'
+        f"flex:1 1 max(60px,min(100%,var(--rja-below-440)));min-width:60px;height:10px;"
+        f'overflow:hidden;border-radius:5px;{TRACK}">{parts}</span>'
     )
 
 
-def _mark(line: LineProgress) -> tuple[str, str]:
-    if line.failed:
-        return "✕", _COLOURS["failed"]
-    if line.pending:
-        return "◦", _MUTED
-    if line.cancelled:
-        return "⊘", _COLOURS["cancelled"]
-    return "✓", _COLOURS["resolved"]
+def _errors(line: LineProgress, _tasks: list[Task]) -> str:
+    groups = [group for group in line.errors if group.message or group.short]
+    told = [_error(group) for group in groups[:_MOST_GROUPS]]
+    if len(groups) > _MOST_GROUPS:
+        told.append(f"<div>… {len(groups) - _MOST_GROUPS:,} more</div>")
+    return "\n".join(told)
 
 
-def _done_of_total(line: LineProgress) -> str:
-    return f"{line.done:,}/{line.total:,}"
+def _error(group: ErrorGroup) -> str:
+    title = (
+        f'<div>{group.count:,} × <span style="{colour("failed")}">'
+        f"{html.escape(error_title(group))}</span></div>"
+    )
+    if not group.short:
+        return title
+    traceback = group.short.strip("\n")
+    if len(traceback) > _LONGEST_TRACEBACK:
+        traceback = "…" + traceback[1 - _LONGEST_TRACEBACK :]
+    # Written so that it is one line of the file: in Markdown, an empty line ends
+    # a block of HTML.
+    escaped = html.escape(traceback, quote=False).replace("\n", "&#10;")
+    return (
+        f'{title}\n<pre style="margin:0 0 6px;padding:6px 8px;overflow:auto;'
+        f"border-radius:4px;white-space:pre;line-height:17px;font-size:12px;{RAISED}"
+        f'{CODE_FONT}">{escaped}</pre>'
+    )
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+def _timeline(_line: LineProgress, tasks: list[Task]) -> str:
+    return timeline_html(tasks)

@@ -92,7 +92,7 @@ def lines_of(widget: Comm) -> dict[str, Any]:
 
 
 def static(result: Result) -> str:
-    """Give the plain text of the one static output of a cell."""
+    """Give the lines of the one static output of a cell, as plain text."""
     (output,) = result.displays
     assert set(output.data) == {"text/plain", "text/html"}
-    return output.text
+    return output.text.partition("\n\n")[0]

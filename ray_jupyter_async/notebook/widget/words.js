@@ -56,7 +56,7 @@ export function counted(count, what) {
 }
 
 /**
- * The twin of `format_elapsed` in static_progress.py.
+ * The twin of `format_elapsed` in progress_words.py.
  *
  * @param {number} seconds
  */
