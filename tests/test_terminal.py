@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import subprocess
-import sys
 import time
 
 import pytest
 
 from harness import rays
-from harness.polling import poll
 
-pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+pytest.importorskip("pty", reason="no pseudo-terminals here")
 
 SETUP = f"""%load_ext ray_jupyter_async
 import asyncio, time
@@ -24,82 +19,15 @@ print("rea" + "dy")
 """
 
 
-class Terminal:
-    """An IPython at a terminal of its own."""
-
-    def __init__(self, folder):
-        self.told = ""
-        self._terminal, theirs = pty.openpty()
-        os.set_blocking(self._terminal, False)
-        self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner",
-                "--colors=NoColor", "--no-confirm-exit",
-                "--HistoryManager.enabled=False",
-            ],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=folder,
-            env=rays.process_environment(folder, {"IPYTHONDIR": str(folder / "i")}),
-            # Ctrl-C goes to the processes of the terminal that it belongs to.
-            preexec_fn=_take_terminal,
-        )  # fmt: skip
-        os.close(theirs)
-
-    def type(self, text):
-        os.write(self._terminal, text.encode())
-
-    def press_ctrl_c(self):
-        self.type("\x03")
-        return time.monotonic()
-
-    def read(self):
-        with contextlib.suppress(BlockingIOError):
-            self.told += os.read(self._terminal, 65536).decode(errors="replace")
-        return self.told
-
-    def wait_for(self, pattern, timeout=20.0):
-        """Wait until it has told this, and forget all up to there."""
-        found = poll(lambda: re.search(pattern, self.read()), timeout, what=pattern)
-        before, self.told = self.told[: found.start()], self.told[found.end() :]
-        return before
-
-    def run(self, line, timeout=20.0):
-        """Type one line, and give what it prints."""
-        self.type(f"{line}\n")
-        return self.wait_for(r"In \[\d+\]: $", timeout)
-
-    def end(self):
-        self.type("\x04")
-        try:
-            self._process.wait(20)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            os.close(self._terminal)
-
-
-def _take_terminal():
-    import fcntl
-    import termios
-
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 @pytest.fixture(scope="module")
 def terminal():
-    with rays.short_folder() as folder:
-        made = Terminal(folder)
-        try:
-            made.wait_for(r"In \[1\]: $", 60)
-            for line in SETUP.splitlines():
-                told = made.run(line, 60)
-            assert "ready" in told
-            yield made
-        finally:
-            made.end()
+    from harness.terminal import running_ipython
+
+    with rays.short_folder() as folder, running_ipython(folder) as made:
+        for line in SETUP.splitlines():
+            told = made.run(line, 60)
+        assert "ready" in told
+        yield made
 
 
 def pressed(terminal, awaited):
