@@ -36,6 +36,7 @@ from .awaiting import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from IPython.core.interactiveshell import InteractiveShell
     from ray import ObjectRef
@@ -64,6 +65,7 @@ __all__ = [
     "patched",
     "progress",
     "stream",
+    "terminal_progress",
     "unload_ipython_extension",
     "unpatch",
     "wait",
@@ -86,15 +88,43 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     Raises
     ------
     RuntimeError
-        Outside a notebook cell, or before `%load_ext ray_jupyter_async`.
+        Outside a cell, or before `%load_ext ray_jupyter_async`; in a script,
+        outside `terminal_progress`.
     TypeError
         If one of them is not a ref.
     RayNotInitializedError
         If no Ray session is connected.
     """
+    from .notebook.script_progress import show_progress
+
+    if show_progress(refs):
+        return
     from .notebook.extension import progress as show
 
     show(refs)
+
+
+def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
+    """Show in the terminal what a script waits for, within a ``with`` block.
+
+    The lines stand below what is printed meanwhile, Ray's worker logs included,
+    and remain as plain text at the end. `await ref` goes through the converter
+    within the block, as in `patched`. Nothing at all happens where `sys.stdout`
+    is no terminal, and where the extension is loaded, which shows it already.
+
+    Parameters
+    ----------
+    delay : float
+        Seconds that the block must have waited before it shows anything.
+
+    Examples
+    --------
+    >>> with terminal_progress():
+    ...     results = asyncio.run(main())
+    """
+    from .notebook.script_progress import terminal_progress as shown
+
+    return shown(delay)
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

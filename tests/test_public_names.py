@@ -35,6 +35,7 @@ NAMES = {
     "patched",
     "progress",
     "stream",
+    "terminal_progress",
     "unload_ipython_extension",
     "unpatch",
     "wait",
@@ -55,8 +56,10 @@ def test_importing_it_imports_no_jupyter():
         """
         import sys
         import ray_jupyter_async
-        jupyter = {"IPython", "ipykernel", "ipywidgets", "anywidget", "traitlets"}
-        print(sorted(jupyter & set(sys.modules)))
+        shown = {"IPython", "ipykernel", "ipywidgets", "anywidget", "traitlets", "rich"}
+        with ray_jupyter_async.terminal_progress():  # stdout is no terminal
+            pass
+        print(sorted(shown & set(sys.modules)))
         """
     )
     assert done.stdout == "[]\n"

@@ -25,8 +25,8 @@ class Cell:
         the parent header in context variables.
     is_current
         Whether output sent now lands in this cell. Always true on ipykernel 7;
-        ipykernel 6 has one parent header for all threads, so there it is true
-        only while this cell is the one that runs.
+        ipykernel 6 has one parent header for all threads, and a terminal one place
+        for output, so there it is true only while this cell is the one that runs.
     """
 
     id: Hashable

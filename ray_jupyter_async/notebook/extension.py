@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .module_alias import add_alias, remove_alias
 from .nested_loops import NestedLoops
 from .pump import Pump
 from .running_cells import RunningCells
+from .terminal_screen import is_screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from ..awaiting.ray_internals import Ref
     from .cells import Cell
+    from .pump import Display
+    from .terminal_progress import TerminalProgress
 
 _loaded: Extension | None = None
 
@@ -58,6 +62,11 @@ def unload(shell: InteractiveShell) -> None:
     extension, _loaded = _loaded, None
     if extension is not None:
         extension.unload()
+
+
+def is_loaded() -> bool:
+    """Tell whether it is loaded into a shell."""
+    return _loaded is not None
 
 
 def progress(refs: Iterable[Ref] | None = None) -> None:
@@ -98,6 +107,8 @@ class Extension:
         self._submissions.on_session_end = self.tracker.end_session
         self.view = ClusterView(self.tracker, self._submissions)
         self._blocking = BlockingGets(self.tracker)
+        self._terminal = None if has_front_end(shell) else _terminal()
+        self._shows = has_front_end(shell) or self._terminal is not None
         self._pump = Pump(self.tracker, self._display_of, self.view, self._blocking)
         self._loops = NestedLoops()
         self.tasks = RunningTasks(self._submissions)
@@ -126,7 +137,7 @@ class Extension:
             self._loops.attach()
             undo.callback(self.view.stop)
             self.view.start()
-            if has_front_end(self.shell):
+            if self._shows:
                 undo.callback(self._pump.stop)
                 self._pump.start()
             undo.callback(self.tracker.end_watches)
@@ -152,9 +163,9 @@ class Extension:
     def show_progress(self, refs: list[Ref] | None) -> None:
         """Show refs under the cell that runs now; see `progress`."""
         cell = self._cells.current()
-        if cell is None or not has_front_end(self.shell):
+        if cell is None or not self._shows:
             raise RuntimeError(
-                "progress() shows under a running notebook cell, and there is none"
+                "progress() shows under a running cell, and there is none"
             )
         if refs is None:
             self.tracker.adopt(cell.id, self.view.running_refs())
@@ -167,7 +178,9 @@ class Extension:
         self.tracker.watch(refs, watch_ready, cell.id)
         self._pump.show_at_once(cell.id)
 
-    def _display_of(self, cell: Cell) -> CellDisplay:
+    def _display_of(self, cell: Cell) -> Display:
+        if self._terminal is not None:
+            return self._terminal.display(cell)
         return CellDisplay(
             cell,
             self.tracker,
@@ -185,6 +198,8 @@ class Extension:
         self.interrupts.cell_ended(cell.id)
         self.interrupted.cell_ended(cell)
         self._pump.cell_finished(cell.id)
+        if self._terminal is not None:
+            self._terminal.cell_ended(cell.id)
 
     def _add_config(self, undo: ExitStack) -> None:
         configurables: list[Any] = self.shell.configurables
@@ -217,6 +232,16 @@ class Extension:
 def has_front_end(shell: InteractiveShell) -> bool:
     """Whether a Jupyter kernel can show something beside text."""
     return getattr(shell, "kernel", None) is not None
+
+
+def _terminal() -> TerminalProgress | None:
+    """Give what shows progress in a terminal; None if there is none."""
+    if not is_screen(sys.stdout):
+        return None
+    # Not in a kernel, which has no use for rich.
+    from .terminal_progress import TerminalProgress
+
+    return TerminalProgress()
 
 
 def _remove(from_list: list[Any], item: object) -> None:

@@ -44,6 +44,9 @@ class RunningCells:
         # A stack for each thread: cells run within cells (`%run`), and, in the
         # subshells of ipykernel 7, beside each other.
         self._running: dict[int, list[Cell]] = {}
+        # Whether a cell has a place of its own also when it has ended; in a terminal
+        # comes the prompt.
+        self._output_stays = _PARENT_IN_CONTEXT and hasattr(shell, "kernel")
         # What ipykernel files outputs under, as it was for the last cell.
         self._parent: Any = None
 
@@ -57,7 +60,7 @@ class RunningCells:
             id=cell_id,
             number=self._next_number(),
             context=contextvars.copy_context(),
-            is_current=lambda: _PARENT_IN_CONTEXT or self._is_running(cell_id),
+            is_current=lambda: self._output_stays or self._is_running(cell_id),
         )
         self._running.setdefault(threading.get_ident(), []).append(cell)
         self._on_start(cell)

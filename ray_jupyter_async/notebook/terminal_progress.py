@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from .progress_words import (
@@ -27,7 +26,7 @@ from .progress_words import (
 from .terminal_screen import TerminalScreen, is_screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
     from typing import TextIO
 
     from ..tracking.progress import CellProgress, LineProgress
@@ -67,6 +66,15 @@ _ASCII = _Signs(
 )  # fmt: skip
 
 
+class _Row(NamedTuple):
+    mark: Text
+    name: Text
+    bar: Text
+    done: Text
+    elapsed: Text
+    notes: Text
+
+
 class TerminalProgress:
     """The displays of all cells on the terminal that `sys.stdout` is."""
 
@@ -77,7 +85,7 @@ class TerminalProgress:
 
     def display(self, cell: Cell) -> TerminalDisplay:
         """Make what shows a cell's progress; for `Pump`."""
-        made = TerminalDisplay(self.screen)
+        made = TerminalDisplay(cell, self.screen)
         self._displays[cell.id] = made
         return made
 
@@ -102,6 +110,8 @@ class TerminalDisplay:
 
     Parameters
     ----------
+    cell
+        Whose it is. It is shown while the cell runs.
     find_screen
         Gives where to show it, if anywhere.
     """
@@ -109,7 +119,10 @@ class TerminalDisplay:
     #: Nobody can hold it: see `Display`.
     held = False
 
-    def __init__(self, find_screen: Callable[[], TerminalScreen | None]) -> None:
+    def __init__(
+        self, cell: Cell, find_screen: Callable[[], TerminalScreen | None]
+    ) -> None:
+        self._is_current = cell.is_current
         self._find_screen = find_screen
         self._screen: TerminalScreen | None = None
         self._progress: CellProgress | None = None
@@ -123,7 +136,7 @@ class TerminalDisplay:
     def show(self, progress: CellProgress) -> bool:
         """Show ``progress``, with times that move on; there is never more to show."""
         self._progress = progress
-        if self._screen is None and not self._over:
+        if self._screen is None and not self._over and self._is_current():
             self._screen = self._find_screen()
             if self._screen is not None:
                 self._screen.show(self, self._render)
@@ -176,28 +189,35 @@ def _table(progress: CellProgress, now: float | None) -> str:
     width = max(20, console.width - 1)
     wide = width >= _NARROW
     at = progress.taken if now is None else now
-    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True, width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_WIDEST_NAMES)
-    if wide:
-        table.add_column(no_wrap=True, width=_BAR)
-    for _ in range(2):
-        table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for line in shown_lines(progress):
-        cells = [
+    rows = [
+        _Row(
             _mark(line, signs, at),
             Text(_printable(line.name)),
+            _bar(line, signs) if wide else Text(),
             Text(done_of_total(line)),
             Text(format_elapsed(line.elapsed(at))),
             _notes(line, at - progress.taken, rates=wide and now is not None),
-        ]
-        if wide:
-            cells.insert(2, _bar(line, signs))
-        table.add_row(*cells)
+        )
+        for line in shown_lines(progress)
+    ]
+    names = min(_widest(r.name for r in rows), _WIDEST_NAMES if wide else width // 3)
+    dones = _widest(row.done for row in rows)
+    times = _widest(row.elapsed for row in rows)
+    lines = []
+    for row in rows:
+        row.name.truncate(names, overflow="ellipsis", pad=True)
+        row.done.pad_left(dones - row.done.cell_len)
+        row.elapsed.pad_left(times - row.elapsed.cell_len)
+        line = Text("  ").join(cell for cell in row if cell)
+        line.truncate(width, overflow="ellipsis")
+        lines.append(line)
     with console.capture() as captured:
-        console.print(table, width=width, no_wrap=True, crop=True)
+        console.print(*lines, sep="\n", no_wrap=True, crop=True)
     return captured.get()
+
+
+def _widest(cells: Iterable[Text]) -> int:
+    return max((cell.cell_len for cell in cells), default=0)
 
 
 def _mark(line: LineProgress, signs: _Signs, at: float) -> Text:
@@ -234,15 +254,22 @@ def _bar(line: LineProgress, signs: _Signs) -> Text:
 
 def _notes(line: LineProgress, later: float, *, rates: bool) -> Text:
     said = Text()
-    if rates and line.pending:
-        if line.rate is not None:
-            said.append(f"{format_rate(line.rate)}, ")
-        if line.eta is not None:
-            said.append(f"~{format_elapsed(max(0.0, line.eta - later))} left, ")
-    for state, note in notes(line):
+    # What matters least comes last, where it is cut off.
+    for state, note in reversed(notes(line)):
+        if state == "pending" and rates:
+            said.append(_rates(line, later))
         said.append(_printable(note), _COLOURS[state] if state == "failed" else "")
         said.append(", ")
     said.right_crop(2)
+    return said
+
+
+def _rates(line: LineProgress, later: float) -> str:
+    said = ""
+    if line.rate is not None:
+        said += f"{format_rate(line.rate)}, "
+    if line.eta is not None:
+        said += f"~{format_elapsed(max(0.0, line.eta - later))} left, "
     return said
 
 
