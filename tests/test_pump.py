@@ -30,6 +30,7 @@ class Remembering:
         self.behind = False
         self.shown = []
         self.finished = []
+        self.completed = []
         self.threads = set()
 
     def show(self, progress):
@@ -41,6 +42,9 @@ class Remembering:
     def finish(self, progress):
         self.live = False
         self.finished.append(progress)
+
+    def complete(self, progress):
+        self.completed.append(progress)
 
 
 class Cells:
@@ -251,6 +255,18 @@ def test_a_display_in_use_stays_live_until_it_is_let_go(cells):
     display.held = False
     cells.pump.look_at("cell")
     poll(lambda: display.finished)
+
+
+def test_what_comes_in_after_the_end_is_added_to_what_is_static(cells):
+    cells.awaited()
+    display = cells.display()
+    cells.settled()
+    cells.pump.cell_finished("cell")
+    assert display.finished
+    assert not display.completed
+    cells.tracker.explain({"cell": []}, {}, ())
+    poll(lambda: display.completed)
+    assert not display.live
 
 
 def test_a_settled_cell_stays_live_while_its_code_runs(cells):

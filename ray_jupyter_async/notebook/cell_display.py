@@ -94,6 +94,8 @@ class CellDisplay:
         self._context = cell.context.copy()
         self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
         self._displayed = False
+        # What stands there when no widget does.
+        self._static: dict[str, str] | None = None
         self._widget: ProgressWidget | None = None
         # From any thread to the pump's.
         self._requests: queue.SimpleQueue[dict[str, Any] | _Answer] = (
@@ -136,6 +138,20 @@ class CellDisplay:
         """
         self._context.run(self._finish, progress)
 
+    def complete(self, progress: CellProgress) -> None:
+        """Add to the static output what has become known since.
+
+        Workers tell when and where their tasks ran about a second later.
+        """
+        if self._displayed and self._widget is None:
+            self._context.run(self._put_static, progress)
+
+    def _put_static(self, progress: CellProgress) -> None:
+        bundle = progress_bundle(progress, lambda name: self._reader(name)(0)[0])
+        if bundle != self._static:
+            self._static = bundle
+            _update_display(bundle, raw=True, display_id=self._display_id)
+
     def _show(self, progress: CellProgress) -> bool:
         if self._widget is None:
             self._widget = self._made(progress)
@@ -162,6 +178,7 @@ class CellDisplay:
                     widget.send(content, buffers)
 
     def _made(self, progress: CellProgress) -> ProgressWidget:
+        self._static = None
         widget = ProgressWidget(progress, self._received)
         answer_at_once(widget)
         if self._displayed:
@@ -181,11 +198,7 @@ class CellDisplay:
         try:
             # For who listens to the widget: a screen reader is told the end.
             widget.show(progress)
-            _update_display(
-                progress_bundle(progress, lambda name: self._reader(name)(0)[0]),
-                raw=True,
-                display_id=self._display_id,
-            )
+            self._put_static(progress)
         finally:
             widget.close()
 

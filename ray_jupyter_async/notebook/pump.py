@@ -69,6 +69,9 @@ class Display(Protocol):
     def finish(self, progress: CellProgress) -> None:
         """Become static, showing ``progress``."""
 
+    def complete(self, progress: CellProgress) -> None:
+        """Add to what is static what has become known since."""
+
 
 class _Finish:
     """Asks the pump to note the end of a cell's code, and to say when it has."""
@@ -376,6 +379,8 @@ class Pump:
     def _consider(self, known: ShownCell, progress: CellProgress) -> float | None:
         """Show a cell's progress if it has waited for long enough."""
         if progress.settled and not known.at_once:
+            if known.display is not None and known.cell.is_current():
+                known.display.complete(progress)
             return None
         if not progress.waiting and not known.at_once:
             return None

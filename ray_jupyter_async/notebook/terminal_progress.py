@@ -148,6 +148,9 @@ class TerminalDisplay:
         if screen is not None:
             screen.end(self, final_text(progress))
 
+    def complete(self, progress: CellProgress) -> None:
+        """Do nothing: what stands on a terminal stands."""
+
     def end(self) -> None:
         """Leave what was shown last as plain lines, and show nothing any more."""
         self._over = True
@@ -260,7 +263,8 @@ def _notes(line: LineProgress, later: float, *, rates: bool) -> Text:
             said.append(_rates(line, later))
         said.append(_printable(note), _COLOURS[state] if state == "failed" else "")
         said.append(", ")
-    said.right_crop(2)
+    if said:
+        said.right_crop(2)
     return said
 
 

@@ -1,8 +1,8 @@
 """The last lines of a terminal: redrawn in place below all that is written to it.
 
-Nothing here knows what the lines say. They stand after the cursor, which waits
-where the first of them begins: whatever else is written there, by another library
-or by the terminal itself, finds a place of its own and the lines move on below it.
+Nothing here knows what the lines say. They stand below the cursor, which waits on
+an empty line above them: whatever else is written there, by a library in C or by
+the terminal that echoes a key, finds a place of its own, and the lines move on.
 """
 
 from __future__ import annotations
@@ -153,21 +153,19 @@ class TerminalScreen:
                     self._render()
 
     def _render(self) -> None:
-        lines = [line for render in self._blocks.values() for line in render()]
-        if lines != self._lines or not self._drawn:
-            self._erase()
-            self._lines = lines
-            self._draw()
+        # Also the same ones again: others may have written over them.
+        self._lines = [line for render in self._blocks.values() for line in render()]
+        self._erase()
+        self._draw()
 
     def _draw(self) -> None:
         # In the middle of somebody's line there is no place; it will end.
         if self._hidden or self._at_start is False or _is_read(self._stream):
             return
         self._start_line()
-        lines = self._lines[: max(1, self._size().lines - 1)]
+        lines = self._lines[: max(1, self._size().lines - 2)]
         if lines:
-            back = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
-            self._put("\n".join(lines) + f"{back}\r")
+            self._put("".join(f"\n{line}" for line in lines) + f"\x1b[{len(lines)}A\r")
             self._drawn = True
 
     def _start_line(self) -> None:
