@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 import ray
 from ray import ObjectRef
 from ray._private import worker as _worker_module
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from .gate import ClosedError, Gate
 
@@ -149,12 +149,17 @@ class ObjectReader:
         Raises
         ------
         ray.exceptions.GetTimeoutError
-            When one of them is not on this node (any more).
+            When one of them is not on this node (any more), or was not read
+            because another one stands for an error: Ray gives up at that one.
         """
         # 2.40 has the task id before the timeout.
         with self._gate.open():
-            raw: list[Raw] = self._core.get_objects(refs, *self._task_id, 0)
-        return raw
+            raws: list[Raw] = self._core.get_objects(refs, *self._task_id, 0)
+        # Whatever was read has metadata. Deserialised, the others would pass for
+        # values, the class PlasmaObjectNotAvailable.
+        if not all(raw[1] for raw in raws):
+            raise GetTimeoutError("Ray has not read all of these objects")
+        return raws
 
     def load(self, ref: Ref, raw: Raw) -> Any:
         """Deserialise one object; an error object is returned, not raised.
