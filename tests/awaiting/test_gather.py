@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
@@ -94,6 +95,65 @@ def test_returns_errors_among_the_results_when_asked_to(ray_session):
     assert one == 1
     assert isinstance(error, ValueError)
     assert isinstance(error, ray.exceptions.RayTaskError)
+
+
+def test_values_beside_an_error_are_read(ray_session):
+    # Asked for several objects, Ray stops at one that stands for an error.
+    failed = fail.remote(ValueError("no"))
+    ray.wait([failed])
+
+    async def main():
+        refs = [ray.put(1), failed, ray.put(2), failed, ray.put(3)]
+        return await gather(refs, return_exceptions=True)
+
+    first, error, second, _, third = run(main())
+    assert (first, second, third) == (1, 2, 3)
+    assert isinstance(error, ValueError)
+
+
+def test_many_refs_are_begun_in_slices_and_all_given(ray_session):
+    refs = [ray.put(0), ray.put(1)]
+    turns = 0
+
+    async def main():
+        nonlocal turns
+        loop = asyncio.get_running_loop()
+
+        def turn():
+            nonlocal turns
+            turns += 1
+            if not everything.done():
+                loop.call_soon(turn)
+
+        everything = gather(refs * 40_000)
+        begun = len(everything._parts)
+        loop.call_soon(turn)
+        return begun, await everything
+
+    begun, values = run(main(), timeout=60)
+    assert values == [0, 1] * 40_000
+    assert begun < len(values)
+    assert turns > 10
+
+
+def test_cancelled_while_it_begins_it_lets_go_of_all(ray_session, gate):
+    async def main():
+        first, last = gate.hold(), gate.hold()
+        keys = first.binary(), last.binary()
+        refs = [first, *[ray.put(0)] * 40_000, last]
+        everything = gather(refs, cancel_task=True)
+        assert len(everything._parts) < len(refs)
+        del refs
+        everything.cancel()
+        # The last was never begun; its task is cancelled all the same.
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            await get(last, timeout=10)
+        del first, last
+        gc.collect()  # the error's traceback holds its ref
+        for key in keys:
+            await asyncio.to_thread(poll, lambda key=key: local_references(key) == 0)
+
+    run(main())
 
 
 def test_an_error_lets_go_of_the_other_refs(ray_session, gate):
