@@ -14,7 +14,7 @@ PYTEST_OPTIONS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-js \
-	check-notebooks check-package bench clean
+	check-notebooks check-package binder-check bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -52,6 +52,9 @@ check-notebooks: $(VENV)/.installed-all
 
 check-package: $(VENV)/.installed-all
 	.ci/try-package $(BIN)/python
+
+binder-check: ## build and run the demo as mybinder.org would; tell its times and memory
+	$(PYTHON) binder/check.py --save build/notebooks
 
 bench: $(VENV)/.installed-all ## run the benchmarks
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --write

@@ -190,7 +190,10 @@ def run(path: Path, terminal: Terminal) -> bool:
     """Run a notebook, and tell whether it went as it should."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        client = DemoClient(notebook, terminal, folder)
+        # A copy of all that lies beside the notebook, and that it may import.
+        beside = Path(folder) / "notebooks"
+        shutil.copytree(path.resolve().parent, beside)
+        client = DemoClient(notebook, terminal, str(beside))
         try:
             client.execute()
         except CellExecutionError as error:

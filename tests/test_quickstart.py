@@ -7,14 +7,11 @@ and no word that a reader could do nothing about.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from harness.notebooks import execute_notebook, texts
-
-PATH = Path(__file__).parent.parent / "notebooks" / "01_quickstart.ipynb"
+from harness.demo import executed_cells
+from harness.notebooks import printed_by, texts, value_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 
@@ -33,11 +30,6 @@ ray.init()
 future = async_api.as_future(f.remote())
 asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}"""
 
-# Ray's own line of its start.
-STARTED = re.compile(
-    r"[\d\-:, ]+\tINFO worker\.py:\d+ -- Started a local Ray instance.*"
-)
-
 # What a cell's progress says in words: `name  done/total  seconds s  notes`.
 LINE = re.compile(r"(\S+)  +(\d+)/(\d+)  +(\d+(?:\.\d)?) s(?:  (.+))?")
 
@@ -45,16 +37,7 @@ LINE = re.compile(r"(\S+)  +(\d+)/(\d+)  +(\d+(?:\.\d)?) s(?:  (.+))?")
 @pytest.fixture(scope="module")
 def cells():
     """Give the executed cells by their ids."""
-    return {cell.id: cell for cell in execute_notebook(PATH).cells}
-
-
-def value_of(cell):
-    (result,) = (o for o in cell.outputs if o.output_type == "execute_result")
-    return result.data["text/plain"]
-
-
-def printed_by(cell):
-    return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+    return executed_cells("01_quickstart")
 
 
 def progress_of(cell):
@@ -68,29 +51,6 @@ def progress_of(cell):
         assert f">{name}</span>" in output.data["text/html"]
         lines[name] = (int(done), int(total), notes)
     return lines
-
-
-def test_the_committed_file_has_no_outputs_and_names_its_kernel():
-    notebook = nbformat.read(PATH, as_version=4)
-    assert notebook.metadata.kernelspec.name == "python3"
-    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs or cell.execution_count for cell in codes)
-
-
-def test_every_code_cell_comes_after_a_word_about_it():
-    kinds = [cell.cell_type for cell in nbformat.read(PATH, as_version=4).cells]
-    assert kinds[0] == "markdown"
-    assert "code code" not in " ".join(kinds)
-    assert 9 <= kinds.count("code") <= 13
-
-
-def test_no_cell_fails(cells):
-    assert not [
-        cell.id
-        for cell in cells.values()
-        for output in cell.get("outputs", ())
-        if output.output_type == "error"
-    ]
 
 
 def test_one_ref_is_awaited(cells):
@@ -151,27 +111,6 @@ def test_the_code_of_2019_is_there_to_the_letter_and_works(cells):
 def test_a_quick_cell_shows_no_progress(cells, name):
     kinds = {output.output_type for output in cells[name].outputs}
     assert "display_data" not in kinds
-
-
-def test_no_widget_is_left(cells):
-    left = [
-        cell.id
-        for cell in cells.values()
-        for output in cell.get("outputs", ())
-        if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
-    ]
-    assert left == []
-
-
-def test_nothing_is_written_to_stderr_but_that_ray_has_started(cells):
-    written = {
-        cell.id: output.text.strip()
-        for cell in cells.values()
-        for output in cell.get("outputs", ())
-        if output.get("name") == "stderr"
-    }
-    assert set(written) == {"init", "async-api"}
-    assert all(STARTED.fullmatch(text) for text in written.values()), written
 
 
 def test_it_reads_well_as_plain_text(cells):

@@ -103,7 +103,9 @@ class Lab:
         self._contexts: list[BrowserContext] = []
 
     def copy(self, name: str) -> Path:
-        """Copy one of the project's notebooks to where the server finds it."""
+        """Copy one of the project's notebooks, and the modules beside it, to `root`."""
+        for module in self._notebooks.glob("*.py"):
+            shutil.copy(module, self.root)
         return Path(shutil.copy(self._notebooks / name, self.root / name))
 
     def open(

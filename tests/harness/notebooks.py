@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from harness.rays import process_environment, short_folder
+from harness.rays import ENVIRONMENT, process_environment, short_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def execute_notebook(
-    path: Path, *, timeout: int = 100, env: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    timeout: int = 100,
+    env: Mapping[str, str] | None = None,
+    as_reader: bool = False,
 ) -> Any:
     """Run a notebook in an empty folder and give it with its outputs.
 
@@ -29,6 +34,8 @@ def execute_notebook(
         Seconds for each cell.
     env
         Additional environment variables of the kernel.
+    as_reader
+        Run it in a copy of its own folder, and set nothing that keeps Ray silent.
 
     Returns
     -------
@@ -42,15 +49,24 @@ def execute_notebook(
     """
     notebook = nbformat.read(path, as_version=4)
     with short_folder() as folder:
+        environment = process_environment(folder, env)
+        place = folder
+        if as_reader:
+            place = folder / "notebooks"
+            shutil.copytree(path.parent, place)
+            # Where Ray keeps the token that it makes itself.
+            environment["HOME"] = str(folder)
+            for variable in ENVIRONMENT:
+                del environment[variable]
         client = NotebookClient(
             notebook,
             timeout=timeout,
             kernel_name="python3",
             # As in `harness.kernel.Kernel.shutdown`.
             shutdown_kernel="immediate",
-            resources={"metadata": {"path": str(folder)}},
+            resources={"metadata": {"path": str(place)}},
         )
-        client.execute(env=process_environment(folder, env))
+        client.execute(env=environment)
     return notebook
 
 
@@ -65,3 +81,20 @@ def texts(cell: Any) -> str:
         else:
             parts.append(output.data.get("text/plain", ""))
     return "\n".join(parts)
+
+
+def value_of(cell: Any) -> str:
+    """Give what a cell's last expression is shown as."""
+    (result,) = (o for o in cell.outputs if o.output_type == "execute_result")
+    return str(result.data["text/plain"])
+
+
+def printed_by(cell: Any) -> str:
+    """Give what a cell wrote to stdout."""
+    return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+
+
+def shown_by(cell: Any, mime: str) -> list[str]:
+    """Give what a cell's outputs hold of a MIME type."""
+    bundles = [output.get("data", {}) for output in cell.outputs]
+    return [bundle[mime] for bundle in bundles if mime in bundle]

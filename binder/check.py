@@ -1,0 +1,229 @@
+"""Build and run the demo as mybinder.org would, without a container engine.
+
+Takes the steps of repo2docker in an empty environment and a copy of the
+repository, as a user who is not root, within 2 GB of memory and with a /dev/shm of
+64 MB, as far as the machine allows; it prints what it could do. Then it starts
+JupyterLab by ``binder/start``, opens the page that the badge opens, and runs every
+notebook beside that server. Exit code 1 when a step fails, a notebook fails, or
+the processes together ever take more than 1.5 GB.
+
+Needs Linux and a Python with venv; no package. Usage::
+
+    python binder/check.py [--save FOLDER] [--one-cpu]
+
+How the processes are held is in ``binder/sandbox.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import sandbox
+from memory import MemoryWatch, adopt_orphans, descendants
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What mybinder.org gives, and how much of it may be taken, in bytes.
+LIMIT = 2 * 2**30
+ALLOWED = 1536 * 2**20
+
+# As behind a hub's proxy.
+_BASE_URL = "/user/somebody-1x2y3z/"
+_TOKEN = "a-token-of-the-check"
+
+_NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv*", "node_modules", "build", "dist", "__pycache__", ".*_cache"
+)
+
+
+class CheckError(Exception):
+    """A step has failed; the message is for the reader."""
+
+
+def main() -> int:
+    """Check from the command line; inside the sandbox, do the steps."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--save", type=Path, help="folder for the executed notebooks; made anew"
+    )
+    parser.add_argument("--one-cpu", action="store_true", help="run on one CPU")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one_cpu:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if arguments.inside:
+        try:
+            return Steps(arguments.inside).run()
+        except CheckError as error:
+            print(f"FAILED: {error}", flush=True)
+            return 1
+
+    work = Path(tempfile.mkdtemp(prefix="rja-", dir="/tmp"))
+    try:
+        shutil.copytree(ROOT, work / "repository", ignore=_NOT_COPIED)
+        status = sandbox.run(
+            [str(work / "repository/binder/check.py"), "--inside", str(work)],
+            work,
+            memory=LIMIT,
+        )
+        if arguments.save:
+            shutil.rmtree(arguments.save, ignore_errors=True)
+            shutil.copytree(work / "repository/notebooks", arguments.save)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return status
+
+
+class Steps:
+    """What is done inside the sandbox.
+
+    Parameters
+    ----------
+    work
+        The folder with the copy of the repository; all else goes there too.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._repository = work / "repository"
+        self._bin = work / "environment/bin"
+        self._began = time.monotonic()
+        os.environ["PATH"] = f"{self._bin}:{os.environ['PATH']}"
+
+    def run(self) -> int:
+        """Do all steps; 1 when too much memory was taken."""
+        self._check_python()
+        make = [sys.executable, "-m", "venv", str(self._bin.parent)]
+        self._do("an empty environment", make)
+        install = ["pip", "install", "--quiet", "--no-cache-dir"]
+        self._do("requirements", [*install, "-r", "binder/requirements.txt"])
+        self._do("postBuild", ["./binder/postBuild"])
+        adopt_orphans()
+        memory = MemoryWatch(LIMIT)
+        memory.start()
+        try:
+            self._start_server()
+            self._say("JupyterLab answers at the badge's address")
+            return self._run_notebooks(memory)
+        finally:
+            memory.stop()
+            for process in descendants():
+                process.kill()
+
+    def _check_python(self) -> None:
+        """Compare with the Python that the image would have."""
+        asked = (self._repository / "binder/runtime.txt").read_text().strip()
+        ours = f"python-{sys.version_info[0]}.{sys.version_info[1]}"
+        if asked != ours:
+            self._say(f"this is {ours}; runtime.txt asks for {asked}")
+
+    def _start_server(self) -> None:
+        """Start JupyterLab by `start`, and fetch what the badge opens."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with (self._work / "server.log").open("wb") as log:
+            server = subprocess.Popen(
+                [
+                    *["./binder/start", "jupyter", "lab", "--no-browser"],
+                    *["--ip=127.0.0.1", f"--port={port}"],
+                    f"--ServerApp.base_url={_BASE_URL}",
+                    f"--IdentityProvider.token={_TOKEN}",
+                ],
+                cwd=self._repository,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        path = badge_path(self._repository / "README.md")
+        here = f"http://127.0.0.1:{port}{_BASE_URL}"
+        page = self._fetch(f"{here}{path}", server)
+        if "jupyter-config-data" not in page:
+            raise CheckError(f"{path} is no page of JupyterLab")
+        # The page itself would also be served for a file that is not there.
+        file = path.removeprefix("lab/tree/")
+        if '"nbformat"' not in self._fetch(f"{here}api/contents/{file}", server):
+            raise CheckError(f"the server has no notebook {file}")
+
+    def _fetch(self, url: str, server: subprocess.Popen[bytes]) -> str:
+        request = urllib.request.Request(
+            url, headers={"Authorization": f"token {_TOKEN}"}
+        )
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    return str(response.read().decode())
+            except urllib.error.HTTPError as error:
+                raise CheckError(f"{url}: {error}") from None
+            except OSError as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    log = (self._work / "server.log").read_text()
+                    raise CheckError(f"no server: {error}\n{log}") from None
+                time.sleep(0.2)
+
+    def _run_notebooks(self, memory: MemoryWatch) -> int:
+        notebooks = sorted((self._repository / "notebooks").glob("*.ipynb"))
+        rows = []
+        for notebook in notebooks:
+            memory.start_anew()
+            began = time.monotonic()
+            self._do(
+                notebook.name,
+                [
+                    *["jupyter", "execute", "--inplace", "--timeout=300"],
+                    *["--kernel_name=python3", str(notebook)],
+                ],
+            )
+            rows.append((notebook.name, time.monotonic() - began, memory.peak))
+        print(f"\n{'notebook':<32} {'seconds':>8} {'peak MB':>8}")
+        for name, seconds, peak in rows:
+            print(f"{name:<32} {seconds:8.0f} {peak / 2**20:8.0f}")
+        most = max(peak for _, _, peak in rows)
+        print(
+            f"\nAt most {most / 2**20:.0f} MB at a time, in all processes together, "
+            f"JupyterLab among them; {ALLOWED / 2**20:.0f} MB are allowed."
+        )
+        return int(most > ALLOWED)
+
+    def _do(self, what: str, command: list[str]) -> None:
+        """Run a step in the repository, and show what it wrote if it failed."""
+        done = subprocess.run(
+            command,
+            cwd=self._repository,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CheckError(f"{what} ({done.returncode})\n{done.stdout}")
+        self._say(what)
+
+    def _say(self, what: str) -> None:
+        print(f"{time.monotonic() - self._began:6.0f} s  {what}", flush=True)
+
+
+def badge_path(readme: Path) -> str:
+    """Give the path that the README's badge opens on the server."""
+    found = re.search(
+        r"mybinder\.org/v2/\S+\?urlpath=([^)\s]+)", readme.read_text(encoding="utf-8")
+    )
+    if found is None:
+        raise CheckError("README.md has no Binder badge")
+    return found[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
