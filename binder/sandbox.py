@@ -19,6 +19,15 @@ from pathlib import Path
 _USER = 1000
 _SHM = "64m"
 
+# Of setpriv: no group, and no capability that root, or a container, has handed down.
+_POWERLESS = [
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--ambient-caps=-all",
+    "--bounding-set=-all",
+    "--no-new-privs",
+]
+
 # Of the caller's environment: what would find another Ray, Python or home.
 _NOT_KEPT = ("RAY_", "PYTHON", "VIRTUAL_ENV", "JUPYTER", "IPYTHON", "XDG_", "MPL")
 
@@ -46,7 +55,7 @@ def run(arguments: list[str], work: Path, *, memory: int) -> int:
         ).returncode
 
     subprocess.run(["chown", "--recursive", f"{_USER}:{_USER}", str(work)], check=True)
-    drop = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]
+    drop = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", *_POWERLESS]
     command = [*drop, _python_for_all(drop), *arguments]
     told = [f"As user {_USER}"]
     if _may(["unshare", "--mount", "true"]):
@@ -105,8 +114,10 @@ def _python_for_all(drop: list[str]) -> str:
     names = [f"python{version}", "python3.11", "python3"]
     places = [sys.executable, *(f"/usr/bin/{name}" for name in names)]
     places += [f"/usr/local/bin/{name}" for name in names]
+    # One below somebody's home may start by setpriv, and then not find itself.
+    again = "import os, sys; os.execv(sys.executable, ['python', *sys.argv[1:]])"
     for place in places:
-        if _may([*drop, place, "-c", "import venv, ensurepip"]):
+        if _may([*drop, place, "-c", again, "-c", "import venv, ensurepip"]):
             return place
     raise SystemExit(f"user {_USER} may run no Python with venv, of {places}")
 

@@ -11,9 +11,8 @@ from collections import Counter
 
 import pytest
 
-from harness.demo import NOTEBOOKS, executed_cells, read_demo
+from harness.demo import CODE_OF_2019, NOTEBOOKS, executed_cells, read_demo
 from harness.notebooks import printed_by, shown_by, value_of
-from test_quickstart import CODE_OF_2019
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 README = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")

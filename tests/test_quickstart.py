@@ -10,25 +10,10 @@ import re
 
 import pytest
 
-from harness.demo import executed_cells
+from harness.demo import CODE_OF_2019, executed_cells
 from harness.notebooks import printed_by, texts, value_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
-
-CODE_OF_2019 = """\
-import asyncio
-import time
-import ray
-from ray.experimental import async_api
-
-@ray.remote
-def f():
-    time.sleep(1)
-    return {'key1': ['value']}
-
-ray.init()
-future = async_api.as_future(f.remote())
-asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}"""
 
 # What a cell's progress says in words: `name  done/total  seconds s  notes`.
 LINE = re.compile(r"(\S+)  +(\d+)/(\d+)  +(\d+(?:\.\d)?) s(?:  (.+))?")
