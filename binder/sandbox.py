@@ -140,12 +140,12 @@ def _control_group(memory: int) -> Path | None:
             group.mkdir()
         except OSError:
             continue
-        try:
+        # In a folder that is no control group, or one without this controller, the
+        # kernel has put no such file.
+        if (group / file).exists():
             (group / file).write_text(str(memory))
-        except OSError:
-            group.rmdir()
-        else:
             return group
+        group.rmdir()
     return None
 
 

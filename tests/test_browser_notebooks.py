@@ -32,6 +32,8 @@ def take_screenshots(notebook, name, cells):
             f"JupyterLab {theme}",
         )
         notebook.poll(lambda dark=theme == "Dark": notebook.is_dark() == dark)
+        # It covers the page while the theme changes.
+        notebook.page.locator("#jupyterlab-splash").wait_for(state="detached")
         for cell_id, cell in cells.items():
             cell.scroll_into_view_if_needed()
             notebook.screenshot(f"{name}-{cell_id}-{theme.lower()}")
