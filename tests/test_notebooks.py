@@ -11,7 +11,8 @@ from collections import Counter
 
 import pytest
 
-from harness.demo import CODE_OF_2019, NOTEBOOKS, executed_cells, read_demo
+from harness.demo import NOTEBOOKS, executed_cells, read_demo
+from harness.document import DOCUMENT, DOCUMENT_VALUE
 from harness.notebooks import printed_by, shown_by, value_of
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -108,8 +109,8 @@ def test_what_is_saved_needs_no_kernel(name):
 
 @runs
 def test_2019_and_today_give_the_same():
-    expected = "{'key1': ['value']}"
-    assert cell_of("02", "async-api").source == CODE_OF_2019
+    expected = repr(DOCUMENT_VALUE)
+    assert cell_of("02", "async-api").source == DOCUMENT.rstrip()
     assert value_of(cell_of("02", "async-api")) == expected
     for cell_id, name, calls in [
         ("python", "plain Python", 0),

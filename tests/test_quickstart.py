@@ -10,7 +10,8 @@ import re
 
 import pytest
 
-from harness.demo import CODE_OF_2019, executed_cells
+from harness.demo import executed_cells
+from harness.document import DOCUMENT, DOCUMENT_VALUE
 from harness.notebooks import printed_by, texts, value_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
@@ -87,8 +88,8 @@ def test_the_status_tells_what_has_happened(cells):
 
 
 def test_the_code_of_2019_is_there_to_the_letter_and_works(cells):
-    assert cells["async-api"].source == CODE_OF_2019
-    assert value_of(cells["async-api"]) == "{'key1': ['value']}"
+    assert cells["async-api"].source == DOCUMENT.rstrip()
+    assert value_of(cells["async-api"]) == repr(DOCUMENT_VALUE)
     assert progress_of(cells["async-api"]) == {"f": (1, 1, None)}
 
 

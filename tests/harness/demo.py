@@ -18,22 +18,6 @@ NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 #: runs them under the limits of mybinder.org, and once is enough.
 EXECUTED = "RAY_JUPYTER_ASYNC_NOTEBOOKS"
 
-#: What stands in two of them to the letter, from the documentation of Ray 0.8.
-CODE_OF_2019 = """\
-import asyncio
-import time
-import ray
-from ray.experimental import async_api
-
-@ray.remote
-def f():
-    time.sleep(1)
-    return {'key1': ['value']}
-
-ray.init()
-future = async_api.as_future(f.remote())
-asyncio.get_event_loop().run_until_complete(future)  # {'key1': ['value']}"""
-
 
 def read_demo(name: str) -> Any:
     """Read a notebook as it is committed, such as ``01_quickstart``."""
