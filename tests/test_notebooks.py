@@ -35,7 +35,11 @@ OUTLIVE_THEIR_CELL = {
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 each = pytest.mark.parametrize("name", NAMES)
-runs = pytest.mark.timeout(400)
+
+
+def runs(test):
+    """Mark a test that may be the first to need a notebook executed."""
+    return pytest.mark.kernel(pytest.mark.timeout(300)(test))
 
 
 def codes(name):
