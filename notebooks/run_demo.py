@@ -31,6 +31,7 @@ QUICKSTART = Path(__file__).parent / "01_quickstart.ipynb"
 _CELL_SECONDS = 300
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 class Terminal:
@@ -173,10 +174,10 @@ def _text(data: Any) -> str:
 
 
 def _title_and_prose(markdown: str) -> tuple[str | None, list[str]]:
-    """Take a Markdown cell apart into its heading and its paragraphs."""
+    """Take a Markdown cell apart into its heading and its paragraphs, without links."""
     title = None
     prose = []
-    for block in re.split(r"\n\s*\n", markdown.strip()):
+    for block in re.split(r"\n\s*\n", _LINK.sub(r"\1", markdown.strip())):
         heading = re.match(r"#+\s+(.*)", block)
         if heading:
             title = heading[1]

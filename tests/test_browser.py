@@ -150,6 +150,8 @@ def test_the_quickstart_shows_live_counts_and_ends_static(lab):
     assert notebook.outputs(progress).locator(".rja-static").count() == 1
     notebook.cell(gather).scroll_into_view_if_needed()
     notebook.screenshot("quickstart-final")
+    notebook.set_theme("dark")
+    notebook.screenshot("quickstart-final-dark")
     assert lab.console_errors == []
     assert lab.outside_requests == []
 

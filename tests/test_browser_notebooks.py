@@ -25,18 +25,11 @@ def run_in_browser(lab, name):
 
 
 def take_screenshots(notebook, name, cells):
-    for theme in ("Light", "Dark"):
-        notebook.evaluate(
-            "theme => window.jupyterapp.commands.execute("
-            "'apputils:change-theme', { theme })",
-            f"JupyterLab {theme}",
-        )
-        notebook.poll(lambda dark=theme == "Dark": notebook.is_dark() == dark)
-        # It covers the page while the theme changes.
-        notebook.page.locator("#jupyterlab-splash").wait_for(state="detached")
+    for theme in ("light", "dark"):
+        notebook.set_theme(theme)
         for cell_id, cell in cells.items():
             cell.scroll_into_view_if_needed()
-            notebook.screenshot(f"{name}-{cell_id}-{theme.lower()}")
+            notebook.screenshot(f"{name}-{cell_id}-{theme}")
 
 
 @pytest.mark.timeout(300)

@@ -281,6 +281,17 @@ class NotebookPage:
         (of or self.page).screenshot(path=path)
         return path
 
+    def set_theme(self, theme: str) -> None:
+        """Change to the ``light`` or the ``dark`` theme, and wait until it is shown."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute("
+            "'apputils:change-theme', { theme })",
+            f"JupyterLab {theme.capitalize()}",
+        )
+        self.poll(lambda: self.is_dark() == (theme == "dark"))
+        # It covers the page meanwhile.
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
     def is_dark(self) -> bool:
         """Tell whether the page's theme is a dark one."""
         return self.page.locator("body").get_attribute("data-jp-theme-light") == "false"
