@@ -12,6 +12,7 @@ import asyncio
 import concurrent.futures
 import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -129,7 +130,17 @@ class Readers:
 
     def _start(self) -> None:
         self._threads += 1
-        threading.Thread(target=self._run, name="ray-await-reader", daemon=True).start()
+        reader = threading.Thread(
+            target=self._run, name="ray-await-reader", daemon=True
+        )
+        try:
+            reader.start()
+        except RuntimeError:
+            self._threads -= 1
+            # From Python 3.12 on no thread starts while the interpreter ends: an
+            # object that becomes ready then has nobody left to be read for.
+            if not sys.is_finalizing():
+                raise
 
     def _run(self) -> None:
         while True:
