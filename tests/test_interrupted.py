@@ -175,6 +175,26 @@ def test_the_magic_ends_tasks_whose_refs_are_gone(ready):
     assert "Ended: 1 Ray task (1 × work)" in ready.ok("%ray_cancel --all").stdout
 
 
+def test_a_generator_that_was_let_go_of_is_refused_with_the_reason(ready):
+    # Of such a one, Ray 2.60 cancels only this process.
+    end = ready.folder / "end of flow"
+    ready.ok(
+        "@ray.remote(num_cpus=0)\n"
+        "def flow():\n"
+        f"    while not os.path.exists({str(end)!r}):\n"
+        "        time.sleep(0.05)\n"
+        "        yield 1\n"
+        "generator = flow.remote()\n"
+        "await next(generator)\n"
+        "del generator"
+    )
+    wait_until_running(ready, ["flow"])
+    told = ready.ok("%ray_cancel --all").stdout
+    assert "cannot cancel a generator that was let go of" in told
+    end.touch()
+    wait_until_running(ready, [])
+
+
 def test_the_magic_ends_the_tasks_of_a_cell_by_its_number(ready):
     number = ready.ok("mine = work.remote()").reply["execution_count"]
     ready.ok("other = holder.hold.remote()")

@@ -12,7 +12,7 @@ from ..awaiting.sessions import local_session_of
 from ..awaiting.watching import watch_ready
 from ..tracking.blocking_gets import BlockingGets
 from ..tracking.cluster_view import ClusterView
-from ..tracking.running_tasks import RunningTasks, cancel_tasks
+from ..tracking.running_tasks import RunningTasks
 from ..tracking.submissions import Submissions
 from ..tracking.tracker import Tracker
 from . import magics
@@ -102,7 +102,9 @@ class Extension:
         self.tracker = Tracker(
             self._submissions.name_of,
             take_submitted=self._submissions.take_fresh,
-            cancel_tasks=lambda tasks, force: cancel_tasks(tasks, force=force),
+            cancel_tasks=lambda tasks, force: self.tasks.cancel_by_id(
+                tasks, force=force
+            ),
         )
         self._submissions.on_session_end = self.tracker.end_session
         self.view = ClusterView(self.tracker, self._submissions)

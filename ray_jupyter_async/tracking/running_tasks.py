@@ -104,33 +104,28 @@ class RunningTasks:
             Those that Ray refused to cancel, and why.
         """
         by_id = {task.id: task for task in tasks}
-        return [(by_id[task], why) for task, why in cancel_tasks(by_id, force=force)]
+        refused = self.cancel_by_id(by_id, force=force)
+        return [(by_id[task], why) for task, why in refused]
 
-
-def cancel_tasks(
-    tasks: Iterable[bytes], *, force: bool = False
-) -> list[tuple[bytes, str]]:
-    """Ask Ray to cancel tasks, by their ids; on any thread.
-
-    Returns
-    -------
-    list of (bytes, str)
-        Those that Ray refused to cancel, and why.
-    """
-    refused = []
-    try:
-        owner = own_address()
-    except ClosedError:
-        return [(task, "Ray is not connected") for task in tasks]
-    for task in tasks:
+    def cancel_by_id(
+        self, tasks: Iterable[bytes], *, force: bool = False
+    ) -> list[tuple[bytes, str]]:
+        """Do as `cancel` does, for the ids of tasks."""
+        refused = []
         try:
-            _cancel(task, owner, force=force)
-        except Exception as error:
-            refused.append((task, str(error)))
-    return refused
+            owner = own_address()
+        except ClosedError:
+            return [(task, "Ray is not connected") for task in tasks]
+        for task in tasks:
+            may_stream = self._submissions.may_stream(task)
+            try:
+                _cancel(task, owner, may_stream=may_stream, force=force)
+            except Exception as error:
+                refused.append((task, str(error)))
+        return refused
 
 
-def _cancel(task: bytes, owner: bytes, *, force: bool) -> None:
+def _cancel(task: bytes, owner: bytes, *, may_stream: bool, force: bool) -> None:
     key = return_id(task)
     with connected() as core:
         ref = cast("Any", ObjectRef)(key, owner)
@@ -140,5 +135,12 @@ def _cancel(task: bytes, owner: bytes, *, force: bool) -> None:
             if "owner" not in str(error):
                 raise
             # Everybody has let go of its refs; Ray cancels only what has an owner.
+            if may_stream:
+                # With a ref made anew, Ray marks the stream as ended, finds that
+                # the ref is not its own, and aborts this process (2.60).
+                raise RuntimeError(
+                    "Ray cannot cancel a generator that was let go of; keep what "
+                    ".remote() returns"
+                ) from None
             core.deserialize_and_register_object_ref(key, ObjectRef.nil(), owner, b"")
             ray.cancel(ref, force=force)

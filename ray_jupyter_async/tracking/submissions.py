@@ -99,6 +99,8 @@ class Submissions:
         self._function_names: Recent[str, str] = Recent(10_000)
         # Of tasks that take refs as arguments: the tasks that make these.
         self._dependencies: Recent[bytes, tuple[bytes, ...]] = Recent(limit)
+        # The tasks that are streaming generators; a dict without values.
+        self._streams: Recent[bytes, bool] = Recent(limit)
         self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
         #: Called now and then while many submissions wait to be taken; it may
         #: only wake somebody up.
@@ -174,6 +176,16 @@ class Submissions:
         """
         return self._origins.get(task[:TASK_ID_BYTES])
 
+    def may_stream(self, task: bytes) -> bool:
+        """Return whether a task is a streaming generator, or not known not to be.
+
+        Parameters
+        ----------
+        task
+            Its id.
+        """
+        return task in self._streams or task not in self._names
+
     def dependencies_of(self, task: bytes) -> tuple[bytes, ...]:
         """Return the ids of the tasks that make a task's arguments.
 
@@ -217,11 +229,13 @@ class Submissions:
     def _remember(self, submitted: Any, name: str, args: Any) -> None:
         ref: Any = submitted
         returns = 1
+        streams = False
         if type(ref) is not self._ref_type:
             if type(ref) is list:
                 returns = len(ref)
                 ref = ref[0]
             # A streaming generator: its own ref carries its task's id.
+            streams = hasattr(ref, "_generator_ref")
             ref = getattr(ref, "_generator_ref", ref)
             # Not a subclass: `binary()` of a Ray Client ref may wait for the
             # network.
@@ -232,6 +246,8 @@ class Submissions:
         who = origin.get()
         self._names[task] = name
         self._origins[task] = who
+        if streams:
+            self._streams[task] = True
         if args:
             self._note_dependencies(task, args)
         of_driver = self._of_driver()
