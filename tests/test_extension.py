@@ -34,7 +34,11 @@ def snapshot():
         "configurables": [Same(item) for item in shell.configurables],
         "magic registry": dict(shell.magics_manager.registry),
         "threads": sorted(
-            t.name for t in threading.enumerate() if not t.name.startswith("ray-await")
+            t.name
+            for t in threading.enumerate()
+            if not t.name.startswith("ray-await")
+            # pyzmq's own, from the first message of over 64 kB on: the widget's.
+            and type(t).__name__ != "GarbageCollectorThread"
         ),
         "SIGINT": signal.getsignal(signal.SIGINT),
         "excepthook": (sys.excepthook, shell.CustomTB, shell.custom_exceptions),
