@@ -29,7 +29,10 @@ EXPECTED_ON_STDERR = re.compile(
 # Displays of what outlives its cell: live in a front end, while nbclient keeps
 # what they showed when the cell ended.
 OUTLIVE_THEIR_CELL = {
-    ("03_progress_stop_cancel", cell_id) for cell_id in ("pending", "stop")
+    ("03_progress_stop_cancel", "pending"),
+    ("03_progress_stop_cancel", "stop"),
+    # Its generator is ended by the next cell.
+    ("06_pipeline", "chain"),
 }
 
 WIDGET = "application/vnd.jupyter.widget-view+json"

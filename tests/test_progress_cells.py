@@ -331,7 +331,8 @@ def test_unload_during_a_live_widget_leaves_static_text(cells):
         cells.poll(lambda: not widget.open, 5)
         text = static(first)
         assert text.startswith("hold  0/1  ")
-        assert text.endswith("  1 pending")
+        # Whichever Ray has told of by then.
+        assert text.endswith(("  1 pending", "  1 running"))
         touch()
         cells.ok("await waiting; del waiting")
     finally:

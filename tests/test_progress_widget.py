@@ -103,7 +103,9 @@ class Page:
         number = next(self.numbers)
         self._paths = [kernel.folder / f"{number}-{i}" for i in range(2)]
         self.result = kernel.submit(AWAITING.format(*map(str, self._paths)))
-        (self.widget,) = kernel.poll(lambda: progress_widgets(kernel))
+        # A page has a view, and something to ask, from the display on.
+        kernel.poll(lambda: self.result.displays, of=self.result)
+        (self.widget,) = progress_widgets(kernel)
         self.view = f"view-{number}"
 
     def go_on(self, step):
@@ -184,10 +186,12 @@ def test_the_cell_ends_with_static_output_and_no_widget(cell_kernel):
     result = cell_kernel.ok(BLOCKED)
     (output,) = result.displays
     assert set(output.data) == {"text/plain", "text/html"}
-    assert [line.split("  ")[:2] for line in output.text.splitlines()] == [
-        ["f", "2/2"],
-        ["g", "0/1"],
-    ]
+    f, g, blank, summary, *_errors = output.text.splitlines()
+    assert f.split("  ")[:2] == ["f", "2/2"]
+    assert g.split("  ")[:2] == ["g", "0/1"]
+    assert not blank
+    assert summary.startswith("2 of 3 refs done in ")
+    assert summary.endswith(", 1 failed")
     assert "1 failed (KeyError)" in output.text
     assert not progress_widgets(cell_kernel)
 

@@ -40,7 +40,7 @@ async def main():
     print("exists", ready == completed == [ref], "on", nodes_of(ref), "node")
 
     # A large pull beside small objects, of here and of there.
-    large, small = make.remote(200), make.remote(0)
+    large, small = make.remote(400), make.remote(0)
     await wait([large, small], num_returns=2, timeout=60, fetch_local=False)
     pull = as_future(large)
     values = await gather(small, ray.put("here"))
@@ -48,6 +48,10 @@ async def main():
     print("large", len(await pull))
 
     ready, _ = await wait([ref], timeout=60)
+    # The pulling node tells the owner where it is now, a moment later.
+    until = time.monotonic() + 10
+    while nodes_of(ref) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
     print("here on", nodes_of(ref), "nodes")
     print("value", len(await as_future(ref)))
 
@@ -59,7 +63,7 @@ asyncio.run(main())
     assert done.stdout.splitlines() == [
         "exists True on 1 node",
         "small [b'', 'here'] first True",
-        "large 200000000",
+        "large 400000000",
         "here on 2 nodes",
         "value 20000000",
     ]
