@@ -64,7 +64,7 @@ def _submitting(calls: int) -> tuple[float, float, float]:
     def note() -> float:
         began = time.thread_time()
         for _ in range(calls):
-            submissions._note_method(known, method, (0,), {})
+            submissions._note_method(known, method, (0,), {}, {})
         took = time.thread_time() - began
         submissions.take_fresh()
         return took / calls * 1e6

@@ -1,9 +1,9 @@
 """What is submitted, and under which name: a hook on Ray's two submit methods.
 
 Only here is Ray's private submit API touched. The hook remembers ids, a name, a
-cell and a time per task and nothing else: no ref, no argument, no handle. A task
-id names all that comes of the task: each of ``num_returns`` refs, and every item
-of a generator.
+cell and a time per task: no ref and no handle. Of the last tasks it also keeps
+arguments that are small plain values, see `resubmitting`. A task id names all that
+comes of the task: each of ``num_returns`` refs, and every item of a generator.
 """
 
 # Private names of Ray, in this one place.
@@ -24,6 +24,7 @@ from ..awaiting.ray_internals import before_disconnect, connected_core
 from .connection import submits_for_driver
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
+from .resubmitting import GENERATOR, Resubmissions
 
 logger = logging.getLogger("ray_jupyter_async")
 
@@ -38,7 +39,7 @@ _MANY_FRESH = 10_000
 _MOST_DEPENDENCIES = 16
 
 Wrapped = Callable[..., Any]
-Note = Callable[[Any, Any, Any, dict[str, Any]], None]
+Note = Callable[[Any, Any, Any, Any, dict[str, Any]], None]
 
 
 class Submission(NamedTuple):
@@ -102,6 +103,8 @@ class Submissions:
         # The tasks that are streaming generators; a dict without values.
         self._streams: Recent[bytes, bool] = Recent(limit)
         self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
+        #: How the last tasks can be submitted again.
+        self.again = Resubmissions()
         #: Called now and then while many submissions wait to be taken; it may
         #: only wake somebody up.
         self.on_many: Callable[[], None] | None = None
@@ -144,6 +147,7 @@ class Submissions:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self.again.clear()
 
     def name_of(self, key: bytes) -> str:
         """Return the name of a ref.
@@ -203,7 +207,12 @@ class Submissions:
         return len(self._names)
 
     def _note_function(
-        self, submitted: Any, function: Any, args: Any, options: dict[str, Any]
+        self,
+        submitted: Any,
+        function: Any,
+        args: Any,
+        kwargs: Any,
+        options: dict[str, Any],
     ) -> None:
         name = options.get("name")
         if not name:
@@ -211,22 +220,33 @@ class Submissions:
             name = self._function_names.get(full)
             if name is None:
                 name = self._function_names[full] = full.rpartition(".")[2]
-        self._remember(submitted, name, args)
+        task = self._remember(submitted, name, args)
+        if task is not None:
+            self.again.keep(task, function, "", args, kwargs, options)
 
     def _note_method(
-        self, submitted: Any, method: Any, args: Any, options: dict[str, Any]
+        self,
+        submitted: Any,
+        method: Any,
+        args: Any,
+        kwargs: Any,
+        options: dict[str, Any],
     ) -> None:
+        actor = _actor_of(method)
         name = options.get("name")
         if not name:
-            creation = _actor_of(method)._ray_actor_creation_function_descriptor
+            creation = actor._ray_actor_creation_function_descriptor
             key = (creation.class_name, method._method_name)
             name = self._method_names.get(key)
             if name is None:
                 name = f"{key[0].rpartition('.')[2]}.{key[1]}"
                 self._method_names[key] = name
-        self._remember(submitted, name, args)
+        task = self._remember(submitted, name, args)
+        if task is not None:
+            self.again.keep(task, actor, method._method_name, args, kwargs, options)
 
-    def _remember(self, submitted: Any, name: str, args: Any) -> None:
+    def _remember(self, submitted: Any, name: str, args: Any) -> bytes | None:
+        """Note a task; give its id, if it may be submitted again."""
         ref: Any = submitted
         returns = 1
         streams = False
@@ -240,9 +260,9 @@ class Submissions:
             # Not a subclass: `binary()` of a Ray Client ref may wait for the
             # network.
             if type(ref) is not self._ref_type:
-                return
+                return None
         key = ref.binary()
-        task = key[:TASK_ID_BYTES]
+        task: bytes = key[:TASK_ID_BYTES]
         who = origin.get()
         self._names[task] = name
         self._origins[task] = who
@@ -256,6 +276,10 @@ class Submissions:
         )
         if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
             self.on_many()
+        if streams:
+            self.again.refuse(task, GENERATOR)
+            return None
+        return task
 
     def _note_dependencies(self, task: bytes, args: Any) -> None:
         ref_type = self._ref_type
@@ -283,6 +307,7 @@ class Submissions:
     def _session_ends(self) -> None:
         self._core = None
         self._driver_threads.clear()
+        self.again.clear()
         if self.on_session_end is not None:
             self.on_session_end()
 
@@ -312,13 +337,11 @@ class _Hook:
             note = self.note
             if note is not None:
                 try:
-                    # Ray passes the task's arguments as `args`, by name or first.
-                    note(
-                        submitted,
-                        submitter,
-                        args[0] if args else options.get("args"),
-                        options,
-                    )
+                    # Ray passes the task's arguments by name or first; what is
+                    # left are options.
+                    given = options.pop("args", None), options.pop("kwargs", None)
+                    of_task, named = (*args, *given[len(args) :])[:2]
+                    note(submitted, submitter, of_task, named, options)
                 except Exception:
                     # The task is submitted: its ref must reach the caller
                     # whatever became of the name.

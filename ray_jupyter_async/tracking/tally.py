@@ -238,6 +238,13 @@ class CellTally:
                 settled.append(key)
         return [*pending, *settled]
 
+    def failed_in(self, key: bytes) -> str | None:
+        """Give the name of the line in which a ref has failed; None if it has not."""
+        slot = self._slots.get(key)
+        if slot is None or self._records.state[slot] != RefState.FAILED:
+            return None
+        return self._line(slot).name
+
     def is_pending(self, key: bytes) -> bool:
         """Whether this ref is known and has not settled."""
         slot = self._slots.get(key)

@@ -8,12 +8,13 @@ may be told through `Tracker.on_record` when there is something to read.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .ledger import Ledger, nothing_submitted
 from .lines import LineTally, merge_lines
-from .object_ids import TASK_ID_BYTES
+from .object_ids import TASK_ID_BYTES, return_id
 from .progress import CellProgress, Progress, RefRecord
 from .watches import Watches
 
@@ -260,6 +261,16 @@ class Tracker(Ledger):
         with self._lock:
             cells = [cell for cell in self._cells.values() if cell.pending]
             return sum(any(cell.is_pending(key) for cell in cells) for key in keys)
+
+    def count_failed(self, origin: Hashable, tasks: Iterable[bytes]) -> dict[str, int]:
+        """Return how many of these tasks have failed in a cell, by line."""
+        with self._lock:
+            self._apply_inbox()
+            cell = self._cells.get(origin)
+            if cell is None:
+                return {}
+            names = Counter(cell.failed_in(return_id(task)) for task in tasks)
+        return {name: count for name, count in names.items() if name is not None}
 
     def end_finished(
         self,

@@ -1,0 +1,273 @@
+"""What is needed to submit failed tasks again, where that may be kept.
+
+Of the last 1,000 tasks and more their functions or actors are held weakly, and
+their arguments only if all are small plain values: a task that took a ref, an
+array or an object is not kept, for that would keep whatever it refers to. Only
+those refs are held that come of a retry, and until somebody takes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..awaiting.gate import ClosedError
+from ..awaiting.observing import origin
+from ..awaiting.watching import watch_ready
+from .connection import connected
+from .object_ids import TASK_ID_BYTES
+from .progress import RefState
+from .recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable, Iterable, Mapping
+
+    from .submissions import Submissions
+    from .tracker import Tracker
+
+logger = logging.getLogger("ray_jupyter_async")
+
+#: Of so many tasks, the last ones, it is surely known how to submit them again.
+MOST_KEPT = 1_000
+#: Arguments are kept of at most so many characters, bytes or, of an int, bits...
+_LONGEST = 1_000
+#: ...and at most so many of them, in a tuple too.
+_MOST_VALUES = 16
+_NUMBERS = frozenset({type(None), bool, float, complex})
+_RETRY = " (retry)"
+
+TOO_LONG_AGO = "submitted too long ago, or while nothing was tracked"
+NOT_PLAIN = "arguments that are not kept: only small plain values are"
+GENERATOR = "a generator"
+GONE = "its function or its actor's handle is gone"
+AGAIN = "submitted again before"
+
+
+class NotKeptError(Exception):
+    """It is not known how to submit a task again; the message says why."""
+
+
+class _Kept(NamedTuple):
+    """One task that can be submitted again."""
+
+    #: The function, or the actor's handle.
+    holder: weakref.ref[Any]
+    #: The method's name; "" for a function.
+    method: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+
+
+class Resubmissions:
+    """Remembers how to submit the last tasks again.
+
+    Every method may be called on any thread.
+    """
+
+    def __init__(self) -> None:
+        # Or why a task is not kept.
+        self._kept: Recent[bytes, _Kept | str] = Recent(MOST_KEPT)
+
+    def keep(
+        self,
+        task: bytes,
+        holder: Any,
+        method: str,
+        args: Any,
+        kwargs: Any,
+        options: dict[str, Any],
+    ) -> None:
+        """Keep how a task was submitted, if its arguments allow it.
+
+        Takes well below 1 us, for it is a part of every submission.
+
+        Parameters
+        ----------
+        task
+            Its id.
+        holder, method
+            The function and "", or the actor's handle and the method's name.
+        args, kwargs
+            The task's arguments; None is none.
+        options
+            Ray's options, kept as they are: they must not change.
+        """
+        if (args and not _all_plain(args)) or (
+            kwargs and not _all_plain(kwargs.values())
+        ):
+            self._kept[task] = NOT_PLAIN
+            return
+        # Copies of what the caller may change; of a tuple it is the tuple itself.
+        self._kept[task] = _Kept(
+            weakref.ref(holder),
+            method,
+            tuple(args) if args else (),
+            dict(kwargs) if kwargs else {},
+            options,
+        )
+
+    def refuse(self, task: bytes, why: str) -> None:
+        """Note that a task cannot be submitted again, and why."""
+        self._kept[task] = why
+
+    def tasks(self) -> list[bytes]:
+        """Give the ids of those that can be submitted again, as far as is known."""
+        return [
+            task
+            for task, kept in self._kept.as_dict().items()
+            if type(kept) is _Kept and kept.holder() is not None
+        ]
+
+    def submit(self, task: bytes, name: str) -> Any:
+        """Submit a task again, under this name, once.
+
+        Returns
+        -------
+        ObjectRef, or list of ObjectRef
+            As Ray gives it.
+
+        Raises
+        ------
+        NotKeptError
+            If it is not known how.
+        ClosedError
+            If no session is connected.
+        """
+        # `pop` decides between two clicks.
+        kept = self._kept.pop(task)
+        if kept is None:
+            raise NotKeptError(TOO_LONG_AGO)
+        if type(kept) is not _Kept:
+            self._kept[task] = kept
+            raise NotKeptError(kept)
+        holder = kept.holder()
+        if holder is None:
+            self._kept[task] = GONE
+            raise NotKeptError(GONE)
+        again = getattr(holder, kept.method) if kept.method else holder
+        options = {**kept.options, "name": name}
+        try:
+            # Without a session Ray would start one.
+            with connected():
+                submitted = again._remote(args=kept.args, kwargs=kept.kwargs, **options)
+        except BaseException:
+            self._kept[task] = kept
+            raise
+        self._kept[task] = AGAIN
+        return submitted
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
+
+class Retries:
+    """Submits the failed tasks of a line again, and holds the new refs.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    tracker, submissions
+        Who knows what failed, and what was submitted.
+    """
+
+    def __init__(self, tracker: Tracker, submissions: Submissions) -> None:
+        self._tracker = tracker
+        self._submissions = submissions
+        # One click after the other: the refs stand in the order of the clicks.
+        self._lock = threading.Lock()
+        self._refs: list[Any] = []
+
+    def retryable(self, cell: Hashable) -> Mapping[str, int]:
+        """Give how many failed tasks of a cell can be submitted again, by line.
+
+        Takes at most 2 ms.
+        """
+        return self._tracker.count_failed(cell, self._submissions.again.tasks())
+
+    def retry(self, cell: Hashable, name: str) -> tuple[int, list[tuple[bytes, str]]]:
+        """Submit the failed tasks of a line again, as tasks of the same cell.
+
+        They make a line of their own: the name and " (retry)".
+
+        Parameters
+        ----------
+        cell, name
+            The line.
+
+        Returns
+        -------
+        int
+            How many were submitted.
+        list of (bytes, str)
+            The ids of the tasks that were not, and why.
+        """
+        records, _ = self._tracker.read_refs(cell, name)
+        tasks = dict.fromkeys(
+            record.key[:TASK_ID_BYTES]
+            for record in records
+            if record.state is RefState.FAILED
+        )
+        with self._lock:
+            token = origin.set(cell)
+            try:
+                return self._submit(cell, tasks)
+            finally:
+                origin.reset(token)
+
+    def take(self) -> list[Any]:
+        """Give the refs of all retries since the last call, and let go of them."""
+        with self._lock:
+            refs, self._refs = self._refs, []
+        return refs
+
+    def _submit(
+        self, cell: Hashable, tasks: Iterable[bytes]
+    ) -> tuple[int, list[tuple[bytes, str]]]:
+        new: list[Any] = []
+        count = 0
+        refused: list[tuple[bytes, str]] = []
+        for task in tasks:
+            name = self._submissions.name_of(task).removesuffix(_RETRY) + _RETRY
+            try:
+                submitted = self._submissions.again.submit(task, name)
+            except NotKeptError as error:
+                refused.append((task, str(error)))
+            except ClosedError:
+                refused.append((task, "Ray is not connected"))
+            except Exception as error:
+                logger.debug("a task cannot be submitted again", exc_info=True)
+                refused.append((task, str(error)))
+            else:
+                count += 1
+                new += submitted if isinstance(submitted, list) else [submitted]
+        self._refs += new
+        if new:
+            # Nobody awaits them yet, and Ray's list of what runs leaves out what
+            # another thread than the main one has submitted.
+            self._tracker.watch(new, watch_ready, cell)
+        return count, refused
+
+
+def _all_plain(values: Collection[Any], *, within: bool = False) -> bool:
+    """Whether all are small and plain, by their exact types."""
+    if len(values) > _MOST_VALUES:
+        return False
+    for value in values:
+        kind = type(value)
+        if kind is int:
+            if value.bit_length() > _LONGEST:
+                return False
+        elif kind is str or kind is bytes:
+            if len(value) > _LONGEST:
+                return False
+        elif kind is tuple:
+            if within or not _all_plain(value, within=True):
+                return False
+        elif kind not in _NUMBERS:
+            return False
+    return True

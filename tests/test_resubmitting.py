@@ -1,0 +1,235 @@
+"""Failed tasks submitted again, on a real Ray: which ones, and what is kept for it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+import ray
+
+from harness.polling import poll
+from ray_jupyter_async.awaiting.observing import origin
+from ray_jupyter_async.awaiting.watching import watch_ready
+from ray_jupyter_async.tracking import resubmitting
+from ray_jupyter_async.tracking.resubmitting import Resubmissions, Retries
+from ray_jupyter_async.tracking.submissions import Submissions
+from ray_jupyter_async.tracking.tracker import Tracker
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+CELL = "cell"
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def need(path, *values, **named):
+    """Fails while there is no such file."""
+    return Path(path).read_text(), values, named
+
+
+@ray.remote(num_cpus=0)
+class Reader:
+    def need(self, path, *values, **named):
+        return Path(path).read_text(), values, named
+
+
+class Notebook:
+    """A tracker that sees what a cell submits."""
+
+    def __init__(self):
+        self.submissions = Submissions()
+        self.tracker = Tracker(
+            self.submissions.name_of, take_submitted=self.submissions.take_fresh
+        )
+        self.retries = Retries(self.tracker, self.submissions)
+
+    def watch(self, *refs):
+        """Have the cell count these refs until they settle."""
+        self.tracker.watch(refs, watch_ready, CELL)
+        self.wait_for(self.line(self.submissions.name_of(refs[0].binary())).name)
+
+    def line(self, name):
+        progress = self.tracker.read_cell(CELL)
+        return next((line for line in progress.lines if line.name == name), None)
+
+    def wait_for(self, name):
+        """Wait until a line has settled."""
+        poll(lambda: not self.line(name).pending, what=f"the end of {name}")
+
+    def retry(self, name):
+        """Retry; give how many were submitted, and why others were not."""
+        count, refused = self.retries.retry(CELL, name)
+        return count, [why for _, why in refused]
+
+
+@pytest.fixture
+def notebook():
+    notebook = Notebook()
+    notebook.submissions.install()
+    token = origin.set(CELL)
+    yield notebook
+    origin.reset(token)
+    notebook.submissions.uninstall()
+    notebook.tracker.end_watches()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "needed"
+
+
+def test_what_failed_runs_again_with_the_same_arguments(notebook, path):
+    reader = Reader.remote()
+    values = (1, "two", b"3", None, (True, 4.5, 6j))
+    refs = [
+        need.remote(str(path), *values, last=7),
+        need.options(num_cpus=0.01).remote(str(path)),
+        reader.need.remote(str(path), *values, last=7),
+    ]
+    notebook.watch(*refs)
+    notebook.wait_for("Reader.need")
+    assert notebook.retries.retryable(CELL) == {"need": 2, "Reader.need": 1}
+    assert notebook.retries.take() == []
+
+    path.write_text("read")
+    assert notebook.retry("need") == (2, [])
+    assert notebook.retry("Reader.need") == (1, [])
+    again = notebook.retries.take()
+    assert notebook.retries.take() == []
+    known = ("read", values, {"last": 7})
+    assert ray.get(again) == [known, ("read", (), {}), known]
+    # They are the cell's, in lines of their own; what failed remains told.
+    for name, total in (("need", 2), ("Reader.need", 1)):
+        notebook.wait_for(f"{name} (retry)")
+        assert notebook.line(f"{name} (retry)").done == total
+        assert notebook.line(name).failed == total
+    assert {notebook.submissions.origin_of(ref.binary()) for ref in again} == {CELL}
+    # Each once.
+    assert notebook.retries.retryable(CELL) == {}
+    assert notebook.retry("need") == (0, [resubmitting.AGAIN] * 2)
+
+
+def test_a_retry_that_fails_can_be_retried_in_its_own_line(notebook, path):
+    notebook.watch(need.remote(str(path)))
+    assert notebook.retry("need") == (1, [])
+    notebook.wait_for("need (retry)")
+    assert notebook.retries.retryable(CELL) == {"need (retry)": 1}
+    path.write_text("read")
+    assert notebook.retry("need (retry)") == (1, [])
+    first, second = notebook.retries.take()
+    assert ray.get(second)[0] == "read"
+    notebook.wait_for("need (retry)")
+    line = notebook.line("need (retry)")
+    assert (line.done, line.failed) == (1, 1)
+    with pytest.raises(FileNotFoundError):
+        ray.get(first)
+
+
+class _Subclass(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 1_001,
+        b"x" * 1_001,
+        1 << 1_001,
+        (0,) * 17,
+        ((1,),),
+        [1],
+        {},
+        _Subclass(),
+        _Subclass,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_arguments_that_are_large_or_no_plain_values_are_not_kept(value):
+    def function():
+        pass
+
+    kept = Resubmissions()
+    kept.keep(b"first", function, "", (value,), None, {})
+    kept.keep(b"named", function, "", (), {"value": value}, {})
+    kept.keep(b"plain", function, "", (1,), {"value": 1}, {})
+    assert kept.tasks() == [b"plain"]
+
+
+def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
+    counts = ray._private.worker.global_worker.core_worker.get_all_reference_counts
+    put = ray.put(b"value")
+    array = bytearray(10_000)
+
+    class Own:
+        pass
+
+    own = Own()
+    gone = weakref.ref(own)
+    refs = [need.remote(str(path), put), need.remote(str(path), array)]
+    refs.append(need.remote(str(path), 1, named=own))
+    notebook.watch(*refs)
+    assert notebook.retries.retryable(CELL) == {}
+    assert notebook.retry("need") == (0, [resubmitting.NOT_PLAIN] * 3)
+    key = put.hex()
+    del put, own, array
+    gc.collect()
+    assert gone() is None
+    del refs
+    poll(lambda: key not in counts(), what="the argument to be released")
+
+
+def test_neither_actors_nor_functions_are_kept_alive(notebook, path):
+    @ray.remote(num_cpus=0, max_retries=0)
+    def inner(path):
+        raise ValueError(path)
+
+    reader = Reader.remote()
+    actor, function = weakref.ref(reader), weakref.ref(inner)
+    refs = [reader.need.remote(str(path)), inner.remote(str(path))]
+    notebook.watch(*refs)
+    notebook.wait_for("inner")
+    assert notebook.retries.retryable(CELL) == {"Reader.need": 1, "inner": 1}
+    del reader, inner
+    gc.collect()
+    assert actor() is None
+    assert function() is None
+    assert notebook.retries.retryable(CELL) == {}
+    assert notebook.retry("Reader.need") == (0, [resubmitting.GONE])
+    assert notebook.retry("inner") == (0, [resubmitting.GONE])
+
+
+def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
+    @ray.remote(num_cpus=0, max_retries=0)
+    def items():
+        yield 1
+        raise ValueError
+
+    generator = items.remote()
+    with contextlib.suppress(ValueError):
+        for ref in generator:
+            ray.get(ref)
+    task = generator._generator_ref.binary()[:24]
+    with pytest.raises(resubmitting.NotKeptError, match=resubmitting.GENERATOR):
+        notebook.submissions.again.submit(task, "items")
+    ref = need.remote(str(path))
+    notebook.submissions.uninstall()
+    untracked = need.remote(str(path))
+    notebook.watch(ref, untracked)
+    notebook.wait_for("other refs")
+    assert notebook.retries.retryable(CELL) == {}
+    assert notebook.retry("need") == (0, [resubmitting.TOO_LONG_AGO])
+    assert notebook.retry("other refs") == (0, [resubmitting.TOO_LONG_AGO])
+
+
+def test_what_is_kept_is_bounded():
+    def function():
+        pass
+
+    kept = Resubmissions()
+    for number in range(5_000):
+        kept.keep(b"%d" % number, function, "", (number,), None, {})
+    tasks = kept.tasks()
+    assert len(tasks) <= 2 * resubmitting.MOST_KEPT
+    assert tasks[-resubmitting.MOST_KEPT :] == [b"%d" % i for i in range(4_000, 5_000)]
