@@ -64,6 +64,7 @@ __all__ = [
     "patch",
     "patched",
     "progress",
+    "retried",
     "stream",
     "terminal_progress",
     "unload_ipython_extension",
@@ -102,6 +103,22 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     from .notebook.extension import progress as show
 
     show(refs)
+
+
+def retried() -> list[ObjectRef[Any]]:
+    """Give the refs of the tasks that "Retry failed" has submitted again.
+
+    In the order of the clicks, and each once: the next call gives what was
+    retried after this one. Until then they are kept, so that their results stay.
+
+    Raises
+    ------
+    RuntimeError
+        Before `%load_ext ray_jupyter_async`, and in a script.
+    """
+    from .notebook.extension import retried as take
+
+    return take()
 
 
 def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:

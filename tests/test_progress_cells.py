@@ -133,6 +133,70 @@ def test_failed_and_cancelled_refs_are_counted(cells):
     assert text.endswith("  1 failed (ValueError), 1 cancelled")
 
 
+def test_failed_tasks_are_submitted_again_by_a_click(cells):
+    (there, touch), (rest, touch_rest) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(
+        "@ray.remote(num_cpus=0, max_retries=0)\n"
+        "def need(path, value):\n"
+        "    assert os.path.exists(path), value\n"
+        "    return value\n"
+        f"refs = [need.remote({there}, value) for value in (1, 2, [3])]\n"
+        "await asyncio.gather(*refs, return_exceptions=True)\n"
+        # Nothing but the display's own threads can answer a click.
+        f"ray.get(hold.remote({rest}))"
+    )
+
+    def look(name, **counts):
+        for widget in shown(cells):
+            line = lines_of(widget).get(name)
+            if line and all(line[key] == count for key, count in counts.items()):
+                return widget
+        return None
+
+    widget = cells.poll(lambda: look("need", failed=3, retry=2), 20)
+    touch()
+    said = click(cells, widget, "retry", line="need")
+    assert said == (
+        "2 submitted again; "
+        "not 1: arguments that are not kept: only small plain values are"
+    )
+    cells.poll(lambda: look("need (retry)", ready=2, pending=0, retry=0), 20)
+    assert look("need", failed=3, retry=0) is widget
+    assert not result.done
+    assert set(widget.parents) == {result.msg_id}
+    touch_rest()
+    text = static(cells.wait(result))
+    assert [line.split()[:3] for line in text.splitlines()][1:] == [
+        ["hold", "1/1", text.splitlines()[1].split()[2]],
+        ["need", "(retry)", "2/2"],
+    ]
+    # The new refs are reachable, once.
+    took = cells.ok(
+        "from ray_jupyter_async import retried\n"
+        "again = retried()\n"
+        "print(ray.get(again), retried())\n"
+        "del again, refs"
+    )
+    assert took.stdout == "[1, 2] []\n"
+
+
+def click(kernel, widget, what, **fields):
+    """Ask for something as a front end does; give what the answer says."""
+    content = {"do": what, "request": "1", "view": "view", **fields}
+    subshell = kernel.subshell()
+    kernel.send_comm(
+        widget.comm_id, {"method": "custom", "content": content}, subshell=subshell
+    )
+
+    def answer():
+        return [told for told, _ in widget.custom if told.get("answer") == "1"]
+
+    (told,) = kernel.poll(answer, 20, what=f"an answer to {what}")
+    if subshell:
+        kernel.control("delete_subshell_request", {"subshell_id": subshell})
+    return told["said"]
+
+
 def test_a_cell_that_ends_with_an_error_still_shows_its_counts(cells):
     path, touch = cells.gates.new()
     result = cells.submit(f"await hold.remote({path}, KeyError('gone'))")

@@ -34,6 +34,7 @@ NAMES = {
     "patch",
     "patched",
     "progress",
+    "retried",
     "stream",
     "terminal_progress",
     "unload_ipython_extension",

@@ -1,8 +1,8 @@
 """How progress stands in one cell: live with buttons, static afterwards.
 
 What a front end asks for comes in on any thread and is only noted here; the
-pump's thread does it and answers. Cancelling alone, which may take Ray a while,
-has a thread of its own for each time.
+pump's thread does it and answers. Cancelling and submitting again, which may take
+Ray a while, have a thread of their own for each time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .progress_widget import ProgressWidget
 from .static_progress import progress_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from ..tracking.progress import CellProgress, RefRecord
     from .cells import Cell
@@ -40,6 +40,9 @@ PATIENCE = 3.0
 #: Seconds for which a line counts as open since its page last said so. Pages say
 #: it each 20 seconds; a browser may let a hidden one do so once a minute.
 LEASE = 90.0
+
+# What Ray is asked for in a thread of its own.
+_ASKED_OF_RAY = ("cancel", "force", "retry")
 
 
 class RefSource(Protocol):
@@ -61,6 +64,16 @@ class RefSource(Protocol):
         """Ask Ray to end tasks; return the ids that it refused, and why."""
 
 
+class RetrySource(Protocol):
+    """Who submits failed tasks again; on any thread."""
+
+    def retryable(self, cell: Hashable) -> Mapping[str, int]:
+        """Return how many failed tasks can be submitted again, by line."""
+
+    def retry(self, cell: Hashable, name: str) -> tuple[int, list[tuple[bytes, str]]]:
+        """Submit those of a line; return their number, and why others were not."""
+
+
 class CellDisplay:
     """Progress in one cell: live while something is pending, static afterwards.
 
@@ -77,6 +90,8 @@ class CellDisplay:
     claim_outputs
         Called on the thread of a front end's message before anything else: what
         no cell sends itself must not land nowhere because of it.
+    retries
+        Submits failed tasks again; without it that is not offered.
     """
 
     def __init__(
@@ -85,9 +100,11 @@ class CellDisplay:
         source: RefSource,
         wake: Callable[[], None],
         claim_outputs: Callable[[], None],
+        retries: RetrySource | None = None,
     ) -> None:
         self._cell = cell
         self._source = source
+        self._retries = retries
         self._wake = wake
         self._claim_outputs = claim_outputs
         # A copy: a context cannot be entered while somebody else is in it.
@@ -161,7 +178,11 @@ class CellDisplay:
             # That it is paused is the last thing told.
             self._widget.state = {**self._widget.state, "paused": True}
         else:
-            self._widget.show(progress, forceable=self._forceable(progress))
+            self._widget.show(
+                progress,
+                forceable=self._forceable(progress),
+                retryable=self._retryable(progress),
+            )
             self._tell_refs(self._widget, progress)
         # Last: what was asked for has been told by then.
         for answer in answers:
@@ -209,33 +230,52 @@ class CellDisplay:
         self._claim_outputs()
         if not isinstance(content, dict):
             return
-        if content.get("do") in ("cancel", "force"):
+        what = content.get("do")
+        if what in _ASKED_OF_RAY:
+            ask = self._retry if what == "retry" else self._cancel
             threading.Thread(
                 target=self._cell.context.copy().run,
-                args=(self._cancel, content),
-                name="ray_jupyter_async cancel",
+                args=(self._ask_ray, ask, content),
+                name=f"ray_jupyter_async {what}",
                 daemon=True,
             ).start()
         self._requests.put(content)
         self._wake()
 
-    def _cancel(self, content: dict[str, Any]) -> None:
-        """Ask Ray to end what a request names, and answer it."""
-        origin, name = self._cell.id, content.get("line")
-        force = content["do"] == "force"
+    def _ask_ray(
+        self, ask: Callable[[dict[str, Any]], str], content: dict[str, Any]
+    ) -> None:
+        """Have Ray do what a request wants, and answer it."""
         try:
-            keys = None
-            if name is not None and content.get("refs") is not None:
-                wanted = set(content["refs"])
-                records, _ = self._source.read_refs(origin, name)
-                keys = [record.key for record in records if record.index in wanted]
-            refused = self._source.cancel(origin, name, keys, force=force)
-            said = _refusals(refused)
+            said = ask(content)
         except Exception as error:
-            logger.debug("cancelling failed", exc_info=True)
-            said = f"Cancelling failed: {error}"
+            logger.debug("a request failed", exc_info=True)
+            verb = "Submitting again" if content["do"] == "retry" else "Cancelling"
+            said = f"{verb} failed: {error}"
         self._requests.put(_Answer(content.get("request", ""), said))
         self._wake()
+
+    def _cancel(self, content: dict[str, Any]) -> str:
+        """Ask Ray to end what a request names; say what it refused."""
+        origin, name = self._cell.id, content.get("line")
+        keys = None
+        if name is not None and content.get("refs") is not None:
+            wanted = set(content["refs"])
+            records, _ = self._source.read_refs(origin, name)
+            keys = [record.key for record in records if record.index in wanted]
+        force = content["do"] == "force"
+        refused = self._source.cancel(origin, name, keys, force=force)
+        return _counted_reasons("Ray refuses to cancel", refused)
+
+    def _retry(self, content: dict[str, Any]) -> str:
+        """Submit a line's failed tasks again; say how many, and why others not."""
+        if self._retries is None:
+            return "Nothing can be submitted again here"
+        count, refused = self._retries.retry(self._cell.id, str(content.get("line")))
+        said = [f"{count:,} submitted again"]
+        if refused:
+            said.append(_counted_reasons("not", refused))
+        return "; ".join(said)
 
     def _do_requests(self, progress: CellProgress) -> list[_Answer]:
         answers: list[_Answer] = []
@@ -248,7 +288,7 @@ class CellDisplay:
                 answers.append(request)
             else:
                 self._do(request, progress)
-                if request.get("do") not in ("cancel", "force"):
+                if request.get("do") not in _ASKED_OF_RAY:
                     answers.append(_Answer(str(request.get("request")), ""))
 
     def _do(self, request: dict[str, Any], progress: CellProgress) -> None:
@@ -276,6 +316,11 @@ class CellDisplay:
 
     def _reader(self, name: str) -> Callable[[int], tuple[list[RefRecord], int]]:
         return lambda since: self._source.read_refs(self._cell.id, name, since)
+
+    def _retryable(self, progress: CellProgress) -> Mapping[str, int]:
+        if self._retries is None or not any(line.failed for line in progress.lines):
+            return {}
+        return self._retries.retryable(self._cell.id)
 
     def _forceable(self, progress: CellProgress) -> set[str]:
         """Return the lines that were asked to end and have not for a while."""
@@ -306,10 +351,9 @@ class _View:
         self.renewed = time.monotonic()
 
 
-def _refusals(refused: list[tuple[bytes, str]]) -> str:
-    """Say in one line what Ray refused to cancel, and why."""
+def _counted_reasons(what: str, refused: list[tuple[bytes, str]]) -> str:
+    """Say in one line what was refused, of how many, and why."""
     reasons = Counter(reason for _, reason in refused)
     return "; ".join(
-        f"Ray refuses to cancel {count:,}: {reason}"
-        for reason, count in reasons.most_common(2)
+        f"{what} {count:,}: {reason}" for reason, count in reasons.most_common(2)
     )

@@ -12,6 +12,7 @@ from ..awaiting.sessions import local_session_of
 from ..awaiting.watching import watch_ready
 from ..tracking.blocking_gets import BlockingGets
 from ..tracking.cluster_view import ClusterView
+from ..tracking.resubmitting import Retries
 from ..tracking.running_tasks import RunningTasks
 from ..tracking.submissions import Submissions
 from ..tracking.tracker import Tracker
@@ -81,6 +82,19 @@ def progress(refs: Iterable[Ref] | None = None) -> None:
     _loaded.show_progress(None if refs is None else list(refs))
 
 
+def retried() -> list[Ref]:
+    """Give the refs of the retries since the last call.
+
+    See `ray_jupyter_async.retried`.
+    """
+    if _loaded is None:
+        raise RuntimeError(
+            "retried() knows the retries of a notebook: run "
+            "%load_ext ray_jupyter_async first"
+        )
+    return _loaded.retries.take()
+
+
 class Extension:
     """What is loaded into one shell.
 
@@ -89,6 +103,7 @@ class Extension:
     shell : InteractiveShell
     config : RayAsync
     tracker : Tracker
+    retries : Retries
     view : ClusterView
     tasks : RunningTasks
     interrupts : Interrupts
@@ -106,7 +121,8 @@ class Extension:
                 tasks, force=force
             ),
         )
-        self._submissions.on_session_end = self.tracker.end_session
+        self.retries = Retries(self.tracker, self._submissions)
+        self._submissions.on_session_end = self._session_ends
         self.view = ClusterView(self.tracker, self._submissions)
         self._blocking = BlockingGets(self.tracker)
         self._terminal = None if has_front_end(shell) else _terminal()
@@ -188,7 +204,13 @@ class Extension:
             self.tracker,
             lambda: self._pump.look_at(cell.id),
             self._cells.claim_outputs,
+            self.retries,
         )
+
+    def _session_ends(self) -> None:
+        self.tracker.end_session()
+        # Nobody could do anything with their refs any more.
+        self.retries.take()
 
     def _cell_started(self, cell: Cell) -> None:
         self._loops.attach()

@@ -16,7 +16,7 @@ from .static_progress import progress_bundle
 from .widget_sources import front_end_module, front_end_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from ..tracking.progress import CellProgress, LineProgress
 
@@ -52,6 +52,7 @@ class ProgressWidget(anywidget.AnyWidget):
         *,
         paused: bool = False,
         forceable: Collection[str] = (),
+        retryable: Mapping[str, int] | None = None,
     ) -> None:
         """Show ``progress`` from now on: one message to the front end.
 
@@ -63,9 +64,13 @@ class ProgressWidget(anywidget.AnyWidget):
             Whether nothing more will be sent until somebody asks for it.
         forceable
             Names of lines that were asked to end, in vain.
+        retryable
+            How many failed tasks can be submitted again, by line.
         """
         self._progress = progress
-        self.state = widget_state(progress, paused=paused, forceable=forceable)
+        self.state = widget_state(
+            progress, paused=paused, forceable=forceable, retryable=retryable
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         # Beside the view stands what a front end without widgets, or a saved
@@ -78,20 +83,28 @@ class ProgressWidget(anywidget.AnyWidget):
 
 
 def widget_state(
-    progress: CellProgress, *, paused: bool = False, forceable: Collection[str] = ()
+    progress: CellProgress,
+    *,
+    paused: bool = False,
+    forceable: Collection[str] = (),
+    retryable: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return what the front end shows; `State` in widget/main.js says the same."""
     return {
         "running": not progress.settled,
         "paused": paused,
         "lines": [
-            _line_state(line, progress.taken, force=line.name in forceable)
+            {
+                **_line_state(line, progress.taken),
+                "force": line.name in forceable,
+                "retry": (retryable or {}).get(line.name, 0),
+            }
             for line in progress.lines
         ],
     }
 
 
-def _line_state(line: LineProgress, taken: float, *, force: bool) -> dict[str, Any]:
+def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
     return {
         "name": line.name,
         "total": line.total,
@@ -108,5 +121,4 @@ def _line_state(line: LineProgress, taken: float, *, force: bool) -> dict[str, A
         "eta_s": None if line.eta is None else round(line.eta, 1),
         "elapsed_s": round(line.elapsed(taken), 3),
         "errors": error_names(line),
-        "force": force,
     }

@@ -39,7 +39,7 @@ import { viewId } from "./elements.js";
  * @property {(said: string) => void} said
  */
 
-/** @typedef {"open" | "close" | "renew" | "cancel" | "force" | "pause"} Request */
+/** @typedef {"open" | "close" | "renew" | "cancel" | "force" | "retry" | "pause"} Request */
 
 const PATIENCE_MS = 1500;
 const NO_BYTES = "This front end passes no bytes on: timeline and refs stay empty";

@@ -26,6 +26,7 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
  * @property {number} elapsed_s Seconds from the first await to the last change, or to now.
  * @property {string} errors Error classes, in words.
  * @property {boolean} force Whether some were asked to end, in vain so far.
+ * @property {number} retry Failed tasks that can be submitted again.
  */
 
 const MARKS = { running: "", failing: "✕", failed: "✕", cancelled: "⊘", done: "✓" };
@@ -135,7 +136,11 @@ export class Row {
       pending: make("span", "rja-note rja-note-pending"),
       done: make("span", "rja-note rja-note-done"),
     };
-    this.notes.append(...Object.values(this.told));
+    this.retry = makeButton("rja-retry", "Retry failed", () =>
+      link.ask("retry", { line: name }),
+    );
+    this.retry.setAttribute("aria-label", `Retry failed ${name}`);
+    this.notes.append(...Object.values(this.told), this.retry);
     const { toggle, bar, count, time, rate, eta, cancel, notes } = this;
     this.root.append(toggle, bar, count, time, rate, eta, cancel, notes);
   }
@@ -174,6 +179,7 @@ export class Row {
       setText(this.told[/** @type {keyof typeof notes} */ (state)], words);
     }
     this.showSaid(line, done, notes);
+    this.retry.hidden = !line.retry;
     setVisible(this.cancel, line.pending > 0);
     const asked = line.pending > 0 && line.cancelling === line.pending;
     this.cancel.disabled = asked && !line.force;
