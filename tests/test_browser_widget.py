@@ -227,6 +227,14 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
         name = tab.split()[0].lower()
         notebook.screenshot(f"widget-{name}-dark", of=notebook.cell(2))
 
+    line.get_by_role("button", name="Retry failed fetch").focus()
+    page.keyboard.press("Enter")
+    again = wait_for_counts(notebook, "fetch (retry)", failed=2, pending=0)
+    again.get_by_role("button", name="Retry failed fetch (retry)").wait_for()
+    line.get_by_role("button", name="Retry failed fetch").wait_for(state="hidden")
+    notebook.poll(lambda: toggle.evaluate("e => e === document.activeElement"))
+    assert_accessible(notebook)
+
     page.get_by_role("button", name="Cancel all").click()
     wait_for_counts(notebook, "fetch", cancelled=3, pending=0)
     notebook.wait_all()

@@ -137,7 +137,7 @@ class _Subclass(str):
         "x" * 1_001,
         b"x" * 1_001,
         1 << 1_001,
-        (0,) * 17,
+        (0,) * 9,
         ((1,),),
         [1],
         {},
@@ -230,6 +230,4 @@ def test_what_is_kept_is_bounded():
     kept = Resubmissions()
     for number in range(5_000):
         kept.keep(b"%d" % number, function, "", (number,), None, {})
-    tasks = kept.tasks()
-    assert len(tasks) <= 2 * resubmitting.MOST_KEPT
-    assert tasks[-resubmitting.MOST_KEPT :] == [b"%d" % i for i in range(4_000, 5_000)]
+    assert kept.tasks() == [b"%d" % number for number in range(4_000, 5_000)]

@@ -58,11 +58,6 @@ class Recent(Generic[K, V]):
         young = self._young.pop(key, None)
         return old if young is None else young
 
-    def as_dict(self) -> dict[K, V]:
-        """Return all that is remembered, older entries first."""
-        young = self._young  # before the old ones, as in `get`
-        return {**self._old, **young}
-
     def clear(self) -> None:
         """Forget everything."""
         self._young, self._old = {}, {}

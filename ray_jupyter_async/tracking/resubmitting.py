@@ -1,6 +1,6 @@
 """What is needed to submit failed tasks again, where that may be kept.
 
-Of the last 1,000 tasks and more their functions or actors are held weakly, and
+Of the last 1,000 tasks their functions or actors are held weakly, and
 their arguments only if all are small plain values: a task that took a ref, an
 array or an object is not kept, for that would keep whatever it refers to. Only
 those refs are held that come of a retry, and until somebody takes them.
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ..awaiting.gate import ClosedError
 from ..awaiting.observing import origin
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ray_jupyter_async")
 
-#: Of so many tasks, the last ones, it is surely known how to submit them again.
+#: Of so many tasks, the last ones, it is known how to submit them again.
 MOST_KEPT = 1_000
 #: Arguments are kept of at most so many characters, bytes or, of an int, bits...
 _LONGEST = 1_000
 #: ...and at most so many of them, in a tuple too.
-_MOST_VALUES = 16
+_MOST_VALUES = 8
 _NUMBERS = frozenset({type(None), bool, float, complex})
 _RETRY = " (retry)"
 
@@ -49,18 +50,6 @@ class NotKeptError(Exception):
     """It is not known how to submit a task again; the message says why."""
 
 
-class _Kept(NamedTuple):
-    """One task that can be submitted again."""
-
-    #: The function, or the actor's handle.
-    holder: weakref.ref[Any]
-    #: The method's name; "" for a function.
-    method: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    options: dict[str, Any]
-
-
 class Resubmissions:
     """Remembers how to submit the last tasks again.
 
@@ -68,8 +57,14 @@ class Resubmissions:
     """
 
     def __init__(self) -> None:
-        # Or why a task is not kept.
-        self._kept: Recent[bytes, _Kept | str] = Recent(MOST_KEPT)
+        # The last tasks: the id, then the function or the actor's handle, the
+        # method's name ("" of a function), arguments, and options; or the id and
+        # why it cannot be submitted again. A deque of plain tuples, because every
+        # submission pays for it, and only a click looks for one of them.
+        self._last: deque[tuple[Any, ...]] = deque(maxlen=MOST_KEPT)
+        # What was submitted again. Clicks write it, under the lock.
+        self._again: Recent[bytes, bool] = Recent(MOST_KEPT)
+        self._lock = threading.Lock()
 
     def keep(
         self,
@@ -82,7 +77,7 @@ class Resubmissions:
     ) -> None:
         """Keep how a task was submitted, if its arguments allow it.
 
-        Takes well below 1 us, for it is a part of every submission.
+        Takes about half a microsecond, for it is a part of every submission.
 
         Parameters
         ----------
@@ -95,30 +90,29 @@ class Resubmissions:
         options
             Ray's options, kept as they are: they must not change.
         """
-        if (args and not _all_plain(args)) or (
-            kwargs and not _all_plain(kwargs.values())
-        ):
-            self._kept[task] = NOT_PLAIN
-            return
-        # Copies of what the caller may change; of a tuple it is the tuple itself.
-        self._kept[task] = _Kept(
-            weakref.ref(holder),
-            method,
-            tuple(args) if args else (),
-            dict(kwargs) if kwargs else {},
-            options,
-        )
+        if args:
+            if not _all_plain(args):
+                self._last.append((task, NOT_PLAIN))
+                return
+            if type(args) is not tuple:
+                args = tuple(args)  # a list may change
+        if kwargs:
+            if not _all_plain(kwargs.values()):
+                self._last.append((task, NOT_PLAIN))
+                return
+            kwargs = dict(kwargs)
+        self._last.append((task, ref(holder), method, args, kwargs, options))
 
     def refuse(self, task: bytes, why: str) -> None:
         """Note that a task cannot be submitted again, and why."""
-        self._kept[task] = why
+        self._last.append((task, why))
 
     def tasks(self) -> list[bytes]:
         """Give the ids of those that can be submitted again, as far as is known."""
         return [
-            task
-            for task, kept in self._kept.as_dict().items()
-            if type(kept) is _Kept and kept.holder() is not None
+            kept[0]
+            for kept in self._last.copy()
+            if len(kept) > 2 and kept[1]() is not None and kept[0] not in self._again
         ]
 
     def submit(self, task: bytes, name: str) -> Any:
@@ -136,32 +130,32 @@ class Resubmissions:
         ClosedError
             If no session is connected.
         """
-        # `pop` decides between two clicks.
-        kept = self._kept.pop(task)
+        kept = next((kept for kept in self._last.copy() if kept[0] == task), None)
         if kept is None:
             raise NotKeptError(TOO_LONG_AGO)
-        if type(kept) is not _Kept:
-            self._kept[task] = kept
-            raise NotKeptError(kept)
-        holder = kept.holder()
-        if holder is None:
-            self._kept[task] = GONE
+        if len(kept) == 2:
+            raise NotKeptError(kept[1])
+        _, holder, method, args, kwargs, options = kept
+        again = holder()
+        if again is None:
             raise NotKeptError(GONE)
-        again = getattr(holder, kept.method) if kept.method else holder
-        options = {**kept.options, "name": name}
+        with self._lock:
+            if task in self._again:
+                raise NotKeptError(AGAIN)
+            self._again[task] = True
         try:
             # Without a session Ray would start one.
             with connected():
-                submitted = again._remote(args=kept.args, kwargs=kept.kwargs, **options)
+                submitter = getattr(again, method) if method else again
+                options = {**options, "name": name}
+                return submitter._remote(args=args, kwargs=kwargs, **options)
         except BaseException:
-            self._kept[task] = kept
+            self._again.pop(task)
             raise
-        self._kept[task] = AGAIN
-        return submitted
 
     def clear(self) -> None:
         """Forget everything."""
-        self._kept.clear()
+        self._last.clear()
 
 
 class Retries:
@@ -265,9 +259,8 @@ def _all_plain(values: Collection[Any], *, within: bool = False) -> bool:
         elif kind is str or kind is bytes:
             if len(value) > _LONGEST:
                 return False
-        elif kind is tuple:
-            if within or not _all_plain(value, within=True):
-                return False
-        elif kind not in _NUMBERS:
+        elif kind in _NUMBERS:
+            continue
+        elif kind is not tuple or within or not _all_plain(value, within=True):
             return False
     return True

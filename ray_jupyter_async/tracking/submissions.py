@@ -271,9 +271,9 @@ class Submissions:
         if args:
             self._note_dependencies(task, args)
         of_driver = self._of_driver()
-        self._fresh.append(
-            Submission(key, returns, name, who, time.monotonic(), of_driver)
-        )
+        fields = (key, returns, name, who, time.monotonic(), of_driver)
+        # As `Submission(*fields)`, without the Python function in between.
+        self._fresh.append(tuple.__new__(Submission, fields))
         if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
             self.on_many()
         if streams:
@@ -339,8 +339,8 @@ class _Hook:
                 try:
                     # Ray passes the task's arguments by name or first; what is
                     # left are options.
-                    given = options.pop("args", None), options.pop("kwargs", None)
-                    of_task, named = (*args, *given[len(args) :])[:2]
+                    of_task = args[0] if args else options.pop("args", None)
+                    named = args[1] if len(args) > 1 else options.pop("kwargs", None)
                     note(submitted, submitter, of_task, named, options)
                 except Exception:
                     # The task is submitted: its ref must reach the caller

@@ -179,6 +179,8 @@ export class Row {
       setText(this.told[/** @type {keyof typeof notes} */ (state)], words);
     }
     this.showSaid(line, done, notes);
+    // Who pressed it by key goes on from the line's name.
+    if (!line.retry && document.activeElement === this.retry) this.toggle.focus();
     this.retry.hidden = !line.retry;
     setVisible(this.cancel, line.pending > 0);
     const asked = line.pending > 0 && line.cancelling === line.pending;
