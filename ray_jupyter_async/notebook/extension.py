@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..awaiting import patch, unpatch
 from ..awaiting.observing import add_observer, remove_observer
-from ..awaiting.sessions import local_session_of
-from ..awaiting.watching import watch_ready
-from ..tracking.blocking_gets import BlockingGets
-from ..tracking.cluster_view import ClusterView
 from ..tracking.resubmitting import Retries
 from ..tracking.running_tasks import RunningTasks
-from ..tracking.submissions import Submissions
-from ..tracking.tracker import Tracker
+from ..tracking.tracking import Tracking
 from . import magics
 from .cell_display import CellDisplay
 from .config import RayAsync
@@ -113,23 +108,20 @@ class Extension:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.config = RayAsync.of_shell(shell)
-        self._submissions = Submissions()
-        self.tracker = Tracker(
-            self._submissions.name_of,
-            take_submitted=self._submissions.take_fresh,
-            cancel_tasks=lambda tasks, force: self.tasks.cancel_by_id(
-                tasks, force=force
-            ),
+        self._tracking = Tracking(
+            lambda tasks, force: self.tasks.cancel_by_id(tasks, force=force)
         )
-        self.retries = Retries(self.tracker, self._submissions)
-        self._submissions.on_session_end = self._session_ends
-        self.view = ClusterView(self.tracker, self._submissions)
-        self._blocking = BlockingGets(self.tracker)
+        self.tracker = self._tracking.tracker
+        self.view = self._tracking.view
+        self.retries = Retries(self.tracker, self._tracking.submissions)
+        self._tracking.submissions.on_session_end = self._session_ends
         self._terminal = None if has_front_end(shell) else _terminal()
         self._shows = has_front_end(shell) or self._terminal is not None
-        self._pump = Pump(self.tracker, self._display_of, self.view, self._blocking)
+        self._pump = Pump(
+            self.tracker, self._display_of, self.view, self._tracking.blocking
+        )
         self._loops = NestedLoops()
-        self.tasks = RunningTasks(self._submissions)
+        self.tasks = RunningTasks(self._tracking.submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
         self.interrupts = Interrupts(shell)
         self.interrupted = InterruptedCells(
@@ -185,15 +177,7 @@ class Extension:
             raise RuntimeError(
                 "progress() shows under a running cell, and there is none"
             )
-        if refs is None:
-            self.tracker.adopt(cell.id, self.view.running_refs())
-            self._pump.show_at_once(cell.id)
-            return
-        for ref in refs:
-            # Refused before anything is recorded, and before the id of a Ray
-            # Client ref is asked for, which may wait for the network.
-            local_session_of(ref)
-        self.tracker.watch(refs, watch_ready, cell.id)
+        self._tracking.count(refs, cell.id)
         self._pump.show_at_once(cell.id)
 
     def _display_of(self, cell: Cell) -> Display:
@@ -242,15 +226,11 @@ class Extension:
     def _track(self, *, on: bool) -> None:
         """Have submissions, awaits and blocking calls tracked, or nothing at all."""
         if on:
-            self._submissions.install()
-            self._blocking.install()
-            add_observer(self.tracker.record)
+            self._tracking.install()
             add_observer(self.tasks.record)
         else:
             remove_observer(self.tasks.record)
-            remove_observer(self.tracker.record)
-            self._blocking.uninstall()
-            self._submissions.uninstall()
+            self._tracking.uninstall()
 
 
 def has_front_end(shell: InteractiveShell) -> bool:

@@ -12,13 +12,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from ..awaiting import patched
-from ..awaiting.observing import add_observer, origin, remove_observer
-from ..awaiting.sessions import local_session_of
-from ..awaiting.watching import watch_ready
-from ..tracking.blocking_gets import BlockingGets
-from ..tracking.cluster_view import ClusterView
-from ..tracking.submissions import Submissions
-from ..tracking.tracker import Tracker
+from ..awaiting.observing import origin
+from ..tracking.tracking import Tracking
 from .cells import Cell
 from .pump import Pump
 from .terminal_screen import is_screen
@@ -55,19 +50,13 @@ class Stretch:
     def __init__(self, delay: float) -> None:
         from .terminal_progress import TerminalProgress
 
-        self._submissions = Submissions()
-        self._tracker = Tracker(
-            self._submissions.name_of, take_submitted=self._submissions.take_fresh
-        )
-        self._submissions.on_session_end = self._tracker.end_session
-        self._view = ClusterView(self._tracker, self._submissions)
-        self._blocking = BlockingGets(self._tracker)
+        self._tracking = Tracking()
         self._terminal = TerminalProgress()
         self._pump = Pump(
-            self._tracker,
+            self._tracking.tracker,
             self._terminal.display,
-            self._view,
-            self._blocking,
+            self._tracking.view,
+            self._tracking.blocking,
             delay=delay,
         )
 
@@ -76,17 +65,13 @@ class Stretch:
         """Show what the code of this block waits for."""
         with ExitStack() as undo:
             undo.enter_context(patched())
-            undo.callback(self._submissions.uninstall)
-            self._submissions.install()
-            undo.callback(self._blocking.uninstall)
-            self._blocking.install()
-            add_observer(self._tracker.record)
-            undo.callback(remove_observer, self._tracker.record)
-            undo.callback(self._view.stop)
-            self._view.start()
+            undo.callback(self._tracking.uninstall)
+            self._tracking.install()
+            undo.callback(self._tracking.view.stop)
+            self._tracking.view.start()
             undo.callback(self._pump.stop)
             self._pump.start()
-            undo.callback(self._tracker.end_watches)
+            undo.callback(self._tracking.tracker.end_watches)
             before = origin.set(self)
             undo.callback(origin.reset, before)
             cell = Cell(self, None, contextvars.copy_context(), lambda: True)
@@ -97,12 +82,7 @@ class Stretch:
 
     def show_progress(self, refs: list[Ref] | None) -> None:
         """Show refs, or all that runs; see `ray_jupyter_async.progress`."""
-        if refs is None:
-            self._tracker.adopt(self, self._view.running_refs())
-        else:
-            for ref in refs:
-                local_session_of(ref)
-            self._tracker.watch(refs, watch_ready, self)
+        self._tracking.count(refs, self)
         self._pump.show_at_once(self)
 
 

@@ -31,7 +31,8 @@ REMEMBERED_REFS = 200_000
 CancelTasks = Callable[[Iterable[bytes], bool], "list[tuple[bytes, str]]"]
 
 
-def _cannot_cancel(tasks: Iterable[bytes], force: bool) -> list[tuple[bytes, str]]:
+def cannot_cancel(tasks: Iterable[bytes], force: bool) -> list[tuple[bytes, str]]:
+    """Refuse: what a tracker does that nobody has told how to cancel."""
     del force
     return [(task, "nobody here can cancel tasks") for task in tasks]
 
@@ -63,7 +64,7 @@ class Tracker(Ledger):
         name_of: Callable[[bytes], str],
         *,
         take_submitted: Callable[[], Sequence[Submission]] = nothing_submitted,
-        cancel_tasks: CancelTasks = _cannot_cancel,
+        cancel_tasks: CancelTasks = cannot_cancel,
         keep_cells: int = 100,
         limit: int = REMEMBERED_REFS,
     ) -> None:

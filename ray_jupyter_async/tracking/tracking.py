@@ -1,0 +1,89 @@
+"""All of this room at work: what a shell, or a stretch of a script, puts in.
+
+Who tells the tracker what, in one place. What shows it is the notebook room's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..awaiting.observing import add_observer, remove_observer
+from ..awaiting.sessions import local_session_of
+from ..awaiting.watching import watch_ready
+from .blocking_gets import BlockingGets
+from .cluster_view import ClusterView
+from .submissions import Submissions
+from .tracker import Tracker, cannot_cancel
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from ..awaiting.ray_internals import Ref
+    from .tracker import CancelTasks
+
+
+class Tracking:
+    """A tracker and all that it learns from.
+
+    Parameters
+    ----------
+    cancel_tasks
+        As of `Tracker`.
+
+    Attributes
+    ----------
+    submissions : Submissions
+    tracker : Tracker
+    view : ClusterView
+        Started and stopped by whoever shows something.
+    blocking : BlockingGets
+    """
+
+    def __init__(self, cancel_tasks: CancelTasks = cannot_cancel) -> None:
+        self.submissions = Submissions()
+        self.tracker = Tracker(
+            self.submissions.name_of,
+            take_submitted=self.submissions.take_fresh,
+            cancel_tasks=cancel_tasks,
+        )
+        self.submissions.on_session_end = self.tracker.end_session
+        self.view = ClusterView(self.tracker, self.submissions)
+        self.blocking = BlockingGets(self.tracker)
+
+    def install(self) -> None:
+        """Have submissions, awaits and blocking calls tracked."""
+        self.submissions.install()
+        self.blocking.install()
+        add_observer(self.tracker.record)
+
+    def uninstall(self) -> None:
+        """Have nothing tracked; nothing happens when it is not installed."""
+        remove_observer(self.tracker.record)
+        self.blocking.uninstall()
+        self.submissions.uninstall()
+
+    def count(self, refs: Sequence[Ref] | None, origin: Hashable) -> None:
+        """Count refs, awaited or not, as those of a cell.
+
+        Parameters
+        ----------
+        refs
+            Not kept. None for all whose tasks run.
+        origin
+            The cell.
+
+        Raises
+        ------
+        TypeError
+            If one is not a ref, or is one of Ray Client; none is counted then.
+        RayNotInitializedError
+            If no local session is connected.
+        """
+        if refs is None:
+            self.tracker.adopt(origin, self.view.running_refs())
+            return
+        for ref in refs:
+            # Refused before anything is recorded, and before the id of a Ray
+            # Client ref is asked for, which may wait for the network.
+            local_session_of(ref)
+        self.tracker.watch(refs, watch_ready, origin)
