@@ -8,11 +8,11 @@ notebook room runs on a thread of its own.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from .pump_inbox import Finish, Inbox, Look, Stop, Wake
 from .shown_cells import ShownCell
 
 if TYPE_CHECKING:
@@ -35,16 +35,11 @@ _HEARTBEAT = 1.0
 _MESSAGES_PER_SECOND = 250
 _MESSAGES_PER_CELL = 3
 
-_LONGEST_SLEEP = 3600.0
-
 # After the code has ended, a background task of the cell may await one ref
 # after the other; the display becomes static only after such a pause.
 _PAUSE = 0.5
 
-# What a cell's last statement waited for in another way (`ray.get` of watched
-# refs) is told a moment after the end of the code: so long a live display waits
-# for it before the cell ends.
-_LAST_WORDS = 0.25
+# While a cell that ends waits for its last words: how often to look for them.
 _LOOK_FOR_LAST_WORDS = 0.02
 
 # Finished cells of which a background task may still come to await something.
@@ -71,33 +66,6 @@ class Display(Protocol):
 
     def complete(self, progress: CellProgress) -> None:
         """Add to what is static what has become known since."""
-
-
-class _Finish:
-    """Asks the pump to note the end of a cell's code, and to say when it has."""
-
-    def __init__(self, cell_id: Hashable) -> None:
-        self.cell_id = cell_id
-        self.noted = threading.Event()
-        self.until = time.monotonic() + _LAST_WORDS
-
-
-class _Look:
-    """Asks the pump to show a cell again although its counts may be the same."""
-
-    def __init__(self, cell_id: Hashable) -> None:
-        self.cell_id = cell_id
-
-
-class _Wake:
-    """Says that there may be something to do."""
-
-
-class _Stop:
-    """Asks the pump to make everything static and to end."""
-
-
-_Message = _Wake | _Look | _Finish | _Stop
 
 
 class Pump:
@@ -140,10 +108,7 @@ class Pump:
         self._blocking = blocking
         self._period = 1.0 / rate
         self._thread: threading.Thread | None = None
-        # A SimpleQueue because its `put` is reentrant: records may come in from
-        # a garbage collection in the middle of a `put` of the same thread.
-        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
-        self._woken = False
+        self._inbox = Inbox()
         self._known: dict[Hashable, ShownCell] = {}
         # Cells to look at in the next round; the pump's thread only.
         self._watched: set[Hashable] = set()
@@ -153,15 +118,15 @@ class Pump:
         # How many cells were shown in this round.
         self._shown = 0
         # Cells whose code has ended and who wait for the answer.
-        self._ending: dict[Hashable, _Finish] = {}
+        self._ending: dict[Hashable, Finish] = {}
 
     def start(self) -> None:
         """Start the thread; nothing happens when it runs."""
         if self._thread is not None:
             return
         # A wake that the last thread has not come to must not count as one.
-        self._woken = False
-        self._tracker.on_record = self._wake
+        self._inbox.forget_wakes()
+        self._tracker.on_record = self._inbox.wake
         self._thread = threading.Thread(
             target=self._run, name="ray_jupyter_async pump", daemon=True
         )
@@ -179,7 +144,7 @@ class Pump:
         if thread is None:
             return
         self._tracker.on_record = None
-        self._messages.put(_Stop())
+        self._inbox.put(Stop())
         thread.join(timeout)
         if thread.is_alive():
             logger.warning("the display thread has not ended within %s s", timeout)
@@ -189,18 +154,18 @@ class Pump:
         """Note a cell in which progress can be shown."""
         self._known[cell.id] = ShownCell(cell)
         # It may block before it has told of anything else.
-        self._wake()
+        self._inbox.wake()
 
     def show_at_once(self, cell_id: Hashable) -> None:
         """Show the progress of a cell without the delay, as soon as it has any."""
         known = self._known.get(cell_id)
         if known is not None:
             known.at_once = True
-            self._wake()
+            self._inbox.wake()
 
     def look_at(self, cell_id: Hashable) -> None:
         """Show a cell's progress again in the next round, changed or not."""
-        self._messages.put(_Look(cell_id))
+        self._inbox.put(Look(cell_id))
 
     def cell_finished(self, cell_id: Hashable, timeout: float = 1.0) -> None:
         """Note that a cell's code has ended.
@@ -227,14 +192,9 @@ class Pump:
             return
         if known.display is None and not known.at_once and not progress.waited:
             return
-        finish = _Finish(cell_id)
-        self._messages.put(finish)
+        finish = Finish(cell_id)
+        self._inbox.put(finish)
         finish.noted.wait(timeout)
-
-    def _wake(self) -> None:
-        if not self._woken:
-            self._woken = True
-            self._messages.put(_Wake())
 
     def _forget_finished(self) -> None:
         finished = [i for i, known in list(self._known.items()) if known.code_finished]
@@ -250,17 +210,17 @@ class Pump:
         last_round = 0.0
         period = self._period
         while True:
-            message = self._receive(due)
-            if isinstance(message, _Stop):
+            message = self._inbox.receive(due)
+            if isinstance(message, Stop):
                 break
-            if isinstance(message, _Look):
+            if isinstance(message, Look):
                 self._asked.add(message.cell_id)
-            if isinstance(message, (_Wake, _Look)):
+            if isinstance(message, (Wake, Look)):
                 # Not now: others may come until the next round is due.
                 soon = last_round + period
                 due = soon if due is None else min(due, soon)
                 continue
-            if isinstance(message, _Finish):
+            if isinstance(message, Finish):
                 self._ending[message.cell_id] = message
             last_round = time.monotonic()
             try:
@@ -273,20 +233,9 @@ class Pump:
         for known in list(self._known.values()):
             self._guarded(known, self._make_static)
 
-    def _receive(self, due: float | None) -> _Message | None:
-        """Return the next message, or None when ``due`` has come."""
-        timeout = None
-        if due is not None:
-            # A delay of infinity (show nothing) is more than `get` can take.
-            timeout = min(max(0.0, due - time.monotonic()), _LONGEST_SLEEP)
-        try:
-            return self._messages.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
     def _round(self) -> float | None:
         """Look at every cell that may need it; return when the next round is due."""
-        self._woken = False
+        self._inbox.forget_wakes()
         self._shown = 0
         self._changed = self._tracker.take_changed() | self._asked
         self._asked = set()
@@ -345,7 +294,7 @@ class Pump:
             return None
         return self._look(known)
 
-    def _answer(self, ending: _Finish, at: float | None) -> float | None:
+    def _answer(self, ending: Finish, at: float | None) -> float | None:
         """Let a cell end, unless its live display may soon become static."""
         known = self._known.get(ending.cell_id)
         live = known is not None and known.display is not None and known.display.live
