@@ -241,10 +241,39 @@ def test_the_widget_becomes_static_in_its_place_and_is_closed(cells):
     cells.wait(result)
     assert result.displays == [output]
     assert output.display_id
-    assert output.updates >= 1
+    # Once as it becomes static; once more if its worker has told by now where it ran.
+    assert 1 <= output.updates <= 2
     assert set(output.data) == {"text/plain", "text/html"}
     assert not widget.open
     assert result.stdout == "before\nafter\n"
+
+
+def test_what_workers_tell_after_the_end_completes_the_static_output_once(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"await hold.remote({path})")
+    widget = wait_for_widget(cells, pending=1)
+    touch()
+    cells.wait(result)
+    (output,) = result.displays
+    assert not widget.open
+    html = cells.poll(
+        lambda: "<svg" in output.data["text/html"] and output.data["text/html"],
+        20,
+        what="a timeline",
+        of=result,
+    )
+    assert "1 task, " in html
+    # Nothing more is asked about a cell that has settled, and so nothing sent.
+    following = (
+        "from ray_jupyter_async.notebook import extension\n"
+        "print(len(extension._loaded.view._followed))"
+    )
+    poll(lambda: cells.ok(following).stdout == "0\n", 20, what="the view to let go")
+    count = len(result.messages)
+    cells.ok("await asyncio.sleep(0.3)")
+    assert len(result.messages) == count
+    assert output.data["text/html"] == html
+    assert 1 <= output.updates <= 2
 
 
 def test_a_background_task_is_shown_in_its_own_cell(cells):
