@@ -155,6 +155,40 @@ def test_a_script_shows_what_it_waits_for_below_what_is_printed(script, short_pa
     assert rows[-1] == "after the block"
 
 
+# No Ray: the same lines on terminals that can do less.
+LESSER = """
+import sys
+from ray_jupyter_async.notebook.terminal_progress import final_text
+from ray_jupyter_async.notebook.terminal_screen import is_screen
+from ray_jupyter_async.tracking.progress import CellProgress, LineProgress
+
+line = LineProgress(
+    name="f", total=2, resolved=1, ready=0, failed=1, cancelled=0, pending=0,
+    first_awaited=0.0, last_change=1.0, finished=1.0, errors=(),
+)
+told = CellProgress("cell", (line,), 0, 1.0, True, 1.0)
+print(ascii(final_text(told)), is_screen(sys.stdout))
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}, r"'x  f  #+x+  1/2 .*' True"),
+        ({"NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}, r"'\\u2715  f .*' True"),
+        ({"PYTHONIOENCODING": "utf-8"}, r"'\\x1b.*' True"),
+        ({"TERM": "dumb"}, r"'.*' False"),
+    ],
+    ids=["ascii", "no colour", "colour", "dumb"],
+)
+def test_a_terminal_gets_what_it_can_show(tmp_path, env, told):
+    command = [sys.executable, "-c", LESSER]
+    with running_program(command, tmp_path, env) as terminal:
+        assert terminal.wait_for_end() == 0
+        shown = "".join(terminal.screen)
+    assert re.fullmatch(told, shown), shown
+
+
 @pytest.fixture(scope="module")
 def ipython():
     with (
