@@ -159,7 +159,7 @@ def _row(line: LineProgress, taken: float, name_width: int, count_width: int) ->
         '<span style="display:flex;flex-wrap:wrap;align-items:center;column-gap:10px">'
         '<span style="flex:none;display:flex;box-sizing:border-box;'
         f"width:{0.65 * name_width + 2.5:.3g}em;"
-        f"width:max({1.08 * name_width:.4g}ch + 32px,min(100%,var(--rja-below-440)));"
+        f"width:max({1.08 * name_width:.4g}ch + 32px,var(--rja-below-440));"
         'max-width:100%;line-height:22px">'
         '<span style="flex:none;width:16px;margin:0 5px 0 2px;text-align:center;'
         f'{colour(state)}">{mark}</span> '
@@ -169,14 +169,18 @@ def _row(line: LineProgress, taken: float, name_width: int, count_width: int) ->
         '<span style="flex:none;display:flex;column-gap:10px;'
         "margin-right:calc(clamp(0px,var(--rja-above-440),92px)"
         ' + clamp(0px,var(--rja-above-640),21ch + 24px))">'
-        f'<span style="min-width:{count_width}ch;text-align:right">'
+        f'<span style="{_least(count_width)}text-align:right">'
         f"{done_of_total(line)}</span> "
-        f'<span style="min-width:7ch;text-align:right;{MUTED}">'
+        f'<span style="{_least(7)}text-align:right;{MUTED}">'
         f"{format_elapsed(line.elapsed(taken))}</span></span> "
         '<span style="flex:none;box-sizing:border-box;width:100%;font-size:12px;'
         "line-height:18px;overflow-wrap:anywhere;padding-left:2em;"
         f'padding-left:clamp(0px,var(--rja-above-440),23px)">{told}</span></span>'
     )
+
+
+def _least(digits: int) -> str:
+    return f"min-width:{0.63 * digits:.3g}em;min-width:{digits}ch;"
 
 
 def _bar(line: LineProgress) -> str:
@@ -193,7 +197,7 @@ def _bar(line: LineProgress) -> str:
     )
     return (
         '<span aria-hidden="true" style="display:flex;flex:1 1 120px;'
-        f"flex:1 1 max(60px,min(100%,var(--rja-below-440)));min-width:60px;height:10px;"
+        "flex:1 1 max(60px,var(--rja-below-440));min-width:60px;height:10px;"
         f'overflow:hidden;border-radius:5px;{TRACK}">{parts}</span>'
     )
 

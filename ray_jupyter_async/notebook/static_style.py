@@ -1,8 +1,10 @@
 """The styles of static outputs: inline, because a saved cell has no style sheet.
 
-The colours are those of ``widget/lines.css``. JupyterLab takes everything with
-``var()`` and ``calc()`` out of a notebook that it does not trust; a plain value
-stands before each one of the theme, which takes its place where it may.
+The colours are those of ``widget/lines.css``. JupyterLab takes variables, and most
+of what is not a plain value, out of a notebook that it does not trust; a plain value
+stands before each one of the theme, which takes its place where it may. No width with
+a variable may have a percentage in it: 4.6 lets such a width pass, without its
+variable, and it would take the plain one's place there.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ VARIABLES = (
     )
     + "--rja-code:var(--jp-code-font-family,var(--vscode-editor-font-family,"
     "ui-monospace,monospace));"
-    "--rja-below-440:calc((424px - 100%)*999);"
+    "--rja-below-440:min(100%,(424px - 100%)*999);"
     "--rja-above-440:calc((100% - 424px)*999);"
     "--rja-above-640:calc((100% - 624px)*999);"
 )

@@ -208,8 +208,9 @@ def _row_html(row: Row, paths: dict[str, str], width: int, label_width: int) -> 
         '<div style="display:flex;flex-wrap:wrap;align-items:center;column-gap:8px">'
         f'<span style="{CODE_FONT}flex:none;width:{0.62 * label_width:.3g}em">'
         f"{label}</span> "
-        f'<span style="flex:1 1 120px;min-width:40px;{TRACK}" '
-        f'title="{label}: {words}">'
+        # Of no width where the SVG is taken out, and calc() with it.
+        '<span style="flex:0 1 auto;flex:1 1 calc(120px);min-width:calc(40px);'
+        f'{TRACK}" title="{label}: {words}">'
         f'<svg role="img" aria-label="{label}: {words}" '
         f'viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" '
         f'width="100%" height="10" style="display:block">{drawn}</svg></span> '

@@ -116,6 +116,7 @@ class Lab:
         width: int = 1280,
         height: int = 900,
         front_end: str = "lab",
+        kernel: bool = True,
     ) -> NotebookPage:
         """Open a notebook of `root` in a page with no history.
 
@@ -129,11 +130,14 @@ class Lab:
             The viewport, in CSS pixels.
         front_end
             ``lab``, or ``notebook`` for Notebook 7.
+        kernel
+            False for a notebook whose metadata name a kernel that is not here:
+            it is opened with none.
 
         Returns
         -------
         NotebookPage
-            With a kernel that is ready.
+            With a kernel that is ready, unless it is to have none.
         """
         # JupyterLab would reopen the notebooks of the pages before this one.
         self.server.forget_workspaces()
@@ -153,6 +157,9 @@ class Lab:
         place = {"lab": "lab/tree/", "notebook": "notebooks/"}[front_end]
         page.goto(f"{self.server.url}{place}{quote(name)}?token={self.server.token}")
         notebook = NotebookPage(page)
+        if not kernel:
+            page.locator(".jp-Dialog button", has_text="No Kernel").click()
+            return notebook
         # The indicator says idle also while there is no kernel yet.
         notebook.poll(
             lambda: self._has_kernel(name),

@@ -16,6 +16,9 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import nbformat
+from nbformat.sign import NotebookNotary
+
 from harness.polling import poll
 from harness.rays import process_environment
 
@@ -127,6 +130,12 @@ class LabServer:
         )
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values), encoding="utf-8")
+
+    def trust(self, path: Path) -> None:
+        """Sign a notebook as its user's own, as ``jupyter trust`` does."""
+        notary = NotebookNotary(data_dir=str(self.folder / "data"))
+        with contextlib.closing(notary):
+            notary.sign(nbformat.read(path, as_version=4))
 
     def forget_workspaces(self) -> None:
         """Forget which notebooks earlier pages had open."""

@@ -1,0 +1,168 @@
+"""Saved notebooks: what a run without a front end keeps, and how it reads again.
+
+A notebook is run by papermill; its file is then opened in a real JupyterLab that
+has no kernel for it, as one that somebody else has sent. Screenshots are for
+people, in the folder of `harness.browser`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from harness import rays
+
+SETUP = f"""
+%load_ext ray_jupyter_async
+import asyncio, time
+{rays.RAY_INIT};
+
+@ray.remote
+def fetch(seconds):
+    time.sleep(seconds)
+
+@ray.remote
+def parse(page):
+    time.sleep(0.2)
+    return {{"a": 1}}[page]
+
+@ray.remote
+class Scorer:
+    def score(self):
+        time.sleep(0.1)
+"""
+
+# The last task outlasts the others by more than the second within which their
+# workers have told when and where they ran.
+CELL = """
+scorer = Scorer.remote()
+long = fetch.options(name="a_function_whose_name_tells_all_that_it_does")
+dropped = asyncio.ensure_future(fetch.options(name="dropped").remote(60))
+asyncio.get_running_loop().call_later(1, dropped.cancel)
+refs = [fetch.remote(0.3) for _ in range(6)] + [parse.remote(page) for page in "aab"]
+refs += [scorer.score.remote(), long.remote(2)]
+await asyncio.gather(*refs, dropped, return_exceptions=True);
+"""
+
+# By name: done of all, and what is said of them.
+ROWS = {
+    "fetch": ("6/6", "all done"),
+    "parse": ("2/3", "1 failed (KeyError)"),
+    "Scorer.score": ("1/1", "all done"),
+    "a_function_whose_name_tells_all_that_it_does": ("1/1", "all done"),
+    "dropped": ("0/1", "1 cancelled"),
+}
+
+
+@pytest.fixture(scope="module")
+def saved():
+    """A notebook's text, run and saved by papermill."""
+    codes = [SETUP, CELL]
+    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in codes]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    with rays.short_folder() as folder:
+        nbformat.write(notebook, folder / "in.ipynb")
+        command = [sys.executable, "-W", "error", "-m", "papermill"]
+        command += ["--no-progress-bar", "in.ipynb", "out.ipynb"]
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=rays.process_environment(folder),
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return (folder / "out.ipynb").read_text(encoding="utf-8")
+
+
+def test_papermill_keeps_what_a_cell_has_become(saved):
+    (output,) = nbformat.reads(saved, as_version=4).cells[1].outputs
+    assert output.output_type == "display_data"
+    assert set(output.data) == {"text/plain", "text/html"}
+    text = output.data["text/plain"]
+    assert "\n10 of 12 refs done in " in text
+    assert "\nKeyError: 'b' (1 × parse)\n" in text
+    assert 'return {"a": 1}[page]' in text
+    assert "<svg" in output.data["text/html"]
+
+
+@pytest.fixture
+def without_kernel(saved, lab):
+    """Open the notebook where its kernel is not: ``without_kernel(trusted=...)``."""
+
+    def open_it(*, trusted):
+        notebook = nbformat.reads(saved, as_version=4)
+        notebook.metadata.kernelspec.name = "not-here"
+        # JupyterLab would take another kernel of the same language.
+        del notebook.metadata["language_info"]
+        path = lab.root / f"saved-{trusted}.ipynb"
+        nbformat.write(notebook, path)
+        if trusted:
+            lab.server.trust(path)
+        return lab.open(path.name, kernel=False)
+
+    return open_it
+
+
+def left_edges(output, selector):
+    """Give where on the page all of these begin, in CSS pixels."""
+    edges = output.locator(selector).evaluate_all(
+        "found => found.map((e) => Math.round(e.getBoundingClientRect().left))"
+    )
+    assert edges
+    return set(edges)
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])
+def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
+    notebook = without_kernel(trusted=trusted)
+    output = notebook.outputs(1)
+    static = output.locator(".rja-static")
+    static.wait_for()
+    name = "saved-trusted" if trusted else "saved-untrusted"
+    lines = static.locator("details")
+    told = [
+        " ".join(text.split()) for text in lines.locator("summary").all_inner_texts()
+    ]
+    for line, (done, said) in ROWS.items():
+        (row,) = (text for text in told if f" {line} " in text)
+        assert f" {done} " in row
+        assert row.endswith(f" {said}")
+    assert static.inner_text().startswith("10 of 12 refs done in ")
+    # Names, bars and counts stand in columns.
+    assert len(left_edges(static, "summary > span > span:nth-child(2)")) == 1
+    assert len(left_edges(static, "summary > span > span:nth-child(3)")) == 1
+    notebook.screenshot(f"{name}-light", of=output)
+    notebook.set_theme("dark")
+    notebook.screenshot(f"{name}-dark", of=output)
+
+    # Opened by a click, without a script.
+    traceback = static.locator("pre")
+    assert not traceback.is_visible()
+    for i in range(lines.count()):
+        lines.nth(i).locator("summary").click()
+    assert 'return {"a": 1}[page]' in traceback.inner_text()
+    assert "KeyError: 'b'" in traceback.inner_text()
+    assert static.locator("text=/pid [0-9]+/").count() >= len(ROWS) - 1
+    assert bool(static.locator("svg").count()) == trusted
+    notebook.screenshot(f"{name}-dark-open", of=output)
+    notebook.set_theme("light")
+    notebook.screenshot(f"{name}-light-open", of=output)
+    notebook.resize(436)
+    # The file browser would take half of it.
+    notebook.command("application:toggle-left-area")
+    notebook.poll(lambda: static.evaluate("e => e.clientWidth") <= 322)
+    assert static.evaluate("e => e.scrollWidth <= e.clientWidth")
+    notebook.screenshot(f"{name}-narrow", of=output)
+
+    seen = notebook.page.locator("body").inner_text()
+    assert "model not found" not in seen.lower()
+    assert "Error displaying widget" not in seen
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
