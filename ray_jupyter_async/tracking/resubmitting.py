@@ -34,7 +34,7 @@ logger = logging.getLogger("ray_jupyter_async")
 MOST_KEPT = 1_000
 #: Arguments are kept of at most so many characters, bytes or, of an int, bits...
 _LONGEST = 1_000
-#: ...and at most so many of them, in a tuple too.
+#: ...and at most so many of them, those in tuples counted.
 _MOST_VALUES = 8
 _NUMBERS = frozenset({type(None), bool, float, complex})
 _RETRY = " (retry)"
@@ -177,10 +177,7 @@ class Retries:
         self._refs: list[Any] = []
 
     def retryable(self, cell: Hashable) -> Mapping[str, int]:
-        """Give how many failed tasks of a cell can be submitted again, by line.
-
-        Takes at most 2 ms.
-        """
+        """Give how many failed tasks of a cell can be submitted again, by line."""
         return self._tracker.count_failed(cell, self._submissions.again.tasks())
 
     def retry(self, cell: Hashable, name: str) -> tuple[int, list[tuple[bytes, str]]]:
@@ -249,7 +246,8 @@ class Retries:
 
 def _all_plain(values: Collection[Any], *, within: bool = False) -> bool:
     """Whether all are small and plain, by their exact types."""
-    if len(values) > _MOST_VALUES:
+    count = len(values)
+    if count > _MOST_VALUES:
         return False
     for value in values:
         kind = type(value)
@@ -261,6 +259,10 @@ def _all_plain(values: Collection[Any], *, within: bool = False) -> bool:
                 return False
         elif kind in _NUMBERS:
             continue
-        elif kind is not tuple or within or not _all_plain(value, within=True):
+        elif kind is tuple and not within:
+            count += len(value)
+            if count > _MOST_VALUES or not _all_plain(value, within=True):
+                return False
+        else:
             return False
     return True
