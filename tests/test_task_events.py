@@ -12,7 +12,7 @@ from harness.rays import run_script
 from ray_jupyter_async.awaiting.observing import origin
 from ray_jupyter_async.tracking.cluster_view import ClusterView
 from ray_jupyter_async.tracking.progress import RefState
-from ray_jupyter_async.tracking.running_tasks import cancel_tasks
+from ray_jupyter_async.tracking.running_tasks import RunningTasks
 from ray_jupyter_async.tracking.submissions import Submissions
 from ray_jupyter_async.tracking.tracker import Tracker
 
@@ -26,10 +26,11 @@ class Tracked:
 
     def __init__(self):
         self.submissions = Submissions()
+        tasks = RunningTasks(self.submissions)
         self.tracker = Tracker(
             self.submissions.name_of,
             take_submitted=self.submissions.take_fresh,
-            cancel_tasks=lambda tasks, force: cancel_tasks(tasks, force=force),
+            cancel_tasks=lambda keys, force: tasks.cancel_by_id(keys, force=force),
         )
         self.view = ClusterView(self.tracker, self.submissions)
 
