@@ -9,13 +9,21 @@ CLUSTER = """
 import asyncio, time
 import ray
 from ray.cluster_utils import Cluster
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ray_jupyter_async import as_future, as_completed, gather, wait
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-far = cluster.add_node(num_cpus=1, resources={"far": 1})
+cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False)
 
-@ray.remote(resources={"far": 0.1}, num_cpus=0)
+# Which of a machine's nodes it joins is for Ray to choose.
+here = ray.get_runtime_context().get_node_id()
+(elsewhere,) = {node["NodeID"] for node in ray.nodes()} - {here}
+
+@ray.remote(
+    num_cpus=0,
+    scheduling_strategy=NodeAffinitySchedulingStrategy(elsewhere, soft=False),
+)
 def make(megabytes):
     return b"x" * (megabytes * 1_000_000)
 
