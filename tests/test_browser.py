@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from harness import rays
+from harness.progress_cells import HOLD
 
 WIDGET = ".rja-progress"
 BAR = f'{WIDGET} [role="progressbar"]'
@@ -20,17 +21,7 @@ BAR = f'{WIDGET} [role="progressbar"]'
 # One progress line in each state that lasts, until told to go on.
 LOOKS = [
     f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};",
-    """
-import asyncio, os, time
-
-@ray.remote(num_cpus=0)
-def hold(path, value=None):
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    if isinstance(value, Exception):
-        raise value
-    return value
-
+    f"""{HOLD}
 @ray.remote(num_cpus=0)
 class Scorer:
     def score(self, path):
@@ -78,15 +69,6 @@ def bars(notebook, cell):
 def index_of(path, cell_id):
     cells = nbformat.read(path, as_version=4).cells
     return next(i for i, cell in enumerate(cells) if cell.id == cell_id)
-
-
-def change_theme(notebook, name):
-    notebook.evaluate(
-        "theme => window.jupyterapp.commands.execute("
-        "'apputils:change-theme', { theme })",
-        name,
-    )
-    notebook.poll(lambda: notebook.is_dark() == (name == "JupyterLab Dark"))
 
 
 def wait_for_bars(notebook, cell):
@@ -198,7 +180,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     notebook.screenshot("looks-high-contrast", of=cell)
     notebook.page.emulate_media(forced_colors="none")
     toggle.click()
-    change_theme(notebook, "JupyterLab Dark")
+    notebook.set_theme("dark")
     notebook.screenshot("looks-dark", of=cell)
     notebook.screenshot("looks-dark-page")
     notebook.resize(436)
@@ -209,7 +191,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     narrow = cell.locator(WIDGET).evaluate("e => [e.clientWidth, e.scrollWidth]")
     assert narrow[1] <= narrow[0] <= 322, narrow
     notebook.screenshot("looks-narrow-dark", of=cell.locator(WIDGET))
-    change_theme(notebook, "JupyterLab Light")
+    notebook.set_theme("light")
     notebook.screenshot("looks-narrow-light", of=cell.locator(WIDGET))
     notebook.screenshot("looks-narrow-page")
 
@@ -222,7 +204,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     assert static.evaluate("e => e.scrollWidth <= e.clientWidth")
     notebook.resize(1280)
     notebook.screenshot("looks-static-light", of=notebook.cell(2))
-    change_theme(notebook, "JupyterLab Dark")
+    notebook.set_theme("dark")
     notebook.screenshot("looks-static-dark", of=notebook.cell(2))
 
     notebook.save()

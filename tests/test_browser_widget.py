@@ -220,7 +220,7 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
     assert_accessible(notebook)
     notebook.screenshot("widget-errors-light", of=notebook.cell(2))
 
-    change_theme(notebook, "JupyterLab Dark")
+    notebook.set_theme("dark")
     for tab in ("Errors (2)", "Refs", "Timeline"):
         line.get_by_role("tab", name=tab).click()
         assert_accessible(notebook)
@@ -331,12 +331,3 @@ def ordered_rows(notebook):
           .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
           .map((row) => Number(row.dataset.index))"""
     )
-
-
-def change_theme(notebook, name):
-    notebook.evaluate(
-        "theme => window.jupyterapp.commands.execute("
-        "'apputils:change-theme', { theme })",
-        name,
-    )
-    notebook.poll(lambda: notebook.is_dark() == (name == "JupyterLab Dark"))

@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness import rays
+from harness.progress_cells import HOLD, shown
 
-SETUP = """
-import asyncio, os, threading, time, gc
-
-@ray.remote(num_cpus=0)
-def hold(path, value=None):
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    if isinstance(value, Exception):
-        raise value
-    return value
+SETUP = f"""{HOLD}
+import gc, threading
 
 @ray.remote(num_cpus=0)
 def fails(n):
@@ -24,7 +17,7 @@ def fails(n):
 def lines():
     from ray_jupyter_async.notebook import extension
     progress = extension._loaded.tracker.snapshot()
-    return {line.name: line for line in progress.totals}
+    return {{line.name: line for line in progress.totals}}
 """
 
 
@@ -36,10 +29,6 @@ def cells(kernel):
     kernel.ok(SETUP)
     kernel.ok("await asyncio.gather(*[hold.remote('/') for _ in range(3)]);")
     return kernel
-
-
-def shown(kernel):
-    return [w for w in kernel.widgets(_model_name="AnyModel") if "state" in w.state]
 
 
 def shown_line(kernel, name, **counts):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: The MIME type of a widget's view.
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-#: Cells after `ray.init`: tasks that wait for a file, and counts of references.
-SETUP = """
+#: Code after `ray.init`: a task that waits for a file.
+HOLD = """
 import asyncio, os, time
 
 @ray.remote(num_cpus=0)
@@ -29,7 +29,10 @@ def hold(path, value=None):
     if isinstance(value, Exception):
         raise value
     return value
+"""
 
+#: The same, an actor whose method does, and counts of references.
+SETUP = f"""{HOLD}
 @ray.remote(num_cpus=0)
 class Worker:
     def hold(self, path):
@@ -39,7 +42,7 @@ class Worker:
 def references(key):
     # Ray's own count of an object, by the hex of its id.
     core = ray._private.worker.global_worker.core_worker
-    return core.get_all_reference_counts().get(key, {}).get("local", 0)
+    return core.get_all_reference_counts().get(key, {{}}).get("local", 0)
 """
 
 
