@@ -62,13 +62,45 @@ class Session(Protocol):
         """Cancel the task behind a ref; on a reader thread."""
 
 
+class Pending(Protocol):
+    """What a converter waits for: one await, or many as one.
+
+    Attributes
+    ----------
+    ref : ObjectRef or None
+        What is awaited; None once it is settled or dropped.
+    key : bytes or None
+        The ref's id, known once a reader has begun on it (over Ray Client the
+        id itself may have to be waited for).
+    origin : object or None
+        Who awaits, see `observing.origin`.
+    size : int or None
+        The bytes of the object, once it has been read on this node.
+    """
+
+    ref: Ref | None
+    key: bytes | None
+    origin: object | None
+    size: int | None
+
+    @property
+    def session(self) -> Session:
+        """What it belongs to."""
+
+    def done(self) -> bool:
+        """Whether it is settled or dropped; any thread."""
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        """Take a result; on the loop's thread."""
+
+
 class Keeper(Protocol):
     """The side of a converter that its awaits talk to."""
 
     def dropped(self, await_: Await, ref: Ref) -> None:
         """Note that an await was cancelled; on the loop's thread."""
 
-    def deliver(self, await_: Await, value: Any, error: Any) -> None:
+    def deliver(self, await_: Pending, value: Any, error: Any) -> None:
         """Hand over a result; any thread."""
 
     def settle_now(self, await_: Await) -> bool:
@@ -81,22 +113,13 @@ class Keeper(Protocol):
         """Whether nothing can be delivered any more."""
 
 
-class Await(Protocol):
-    """One await.
+class Await(Pending, Protocol):
+    """One await of one ref.
 
     Attributes
     ----------
-    ref : ObjectRef or None
-        What is awaited; None once it is settled or dropped.
-    key : bytes or None
-        The ref's id, known once a reader has begun on it (over Ray Client the
-        id itself may have to be waited for).
     need : Need
         What it waits for.
-    origin : object or None
-        Who awaits, see `observing.origin`.
-    session : Session
-        What the ref belongs to.
     keeper : Keeper
         The converter that made it.
     cancel_task : bool
@@ -107,27 +130,14 @@ class Await(Protocol):
         Ends the watch for readiness, where there is one.
     watcher : object or None
         The waiter thread that looks after it, where there is one.
-    size : int or None
-        The bytes of the object, once it has been read on this node.
     """
 
-    ref: Ref | None
-    key: bytes | None
     need: Need
-    origin: object | None
-    session: Session
     keeper: Keeper
     cancel_task: bool
     known: bool
     unwatch: Callable[[], None] | None
     watcher: object | None
-    size: int | None
-
-    def done(self) -> bool:
-        """Whether it is settled or dropped; any thread."""
-
-    def settle(self, value: Any, error: BaseException | None) -> None:
-        """Take the result; on the loop's thread."""
 
 
 def release(await_: Await) -> None:

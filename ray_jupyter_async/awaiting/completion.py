@@ -132,7 +132,7 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
             inbox.loop,
             need=Need.VALUE if self._with_results else Need.EXISTS,
             cancel_task=self._cancel_task,
-            first_index=self._added,
+            indices=range(self._added, self._added + len(given)),
         )
         self._added += len(given)
         inbox.pending += len(given)

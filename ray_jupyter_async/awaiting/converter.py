@@ -17,7 +17,6 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from . import observing, ray_internals
-from .failures import describe
 from .future import RefFuture
 from .observing import AwaitEvent, Outcome
 from .reading import readers
@@ -26,7 +25,7 @@ from .sessions import session_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .awaits import Await, Session
+    from .awaits import Await, Pending, Session
     from .ray_internals import Ref
 
 #: Seconds of delivering after which the loop gets a turn for something else.
@@ -48,8 +47,8 @@ class Converter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._collected: list[Await] = []
-        self._pending: dict[Session, set[Await]] = {}
-        self._arrived: deque[tuple[Await, Any, BaseException | None]] = deque()
+        self._pending: dict[Session, set[Pending]] = {}
+        self._arrived: deque[tuple[Pending, Any, BaseException | None]] = deque()
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._arrival: threading.Event | None = None
@@ -81,10 +80,18 @@ class Converter:
             self.soon(self._hand_over)
         self._collected += awaits
         for await_ in awaits:
-            pending = self._pending.get(await_.session)
-            if pending is None:
-                pending = self._pending[await_.session] = set()
-            pending.add(await_)
+            self._remember(await_)
+
+    def watch_over(self, begun: Pending) -> None:
+        """See to it that what the readers have begun ends with its session."""
+        self._remember(begun)
+        self._look_again(HELP_SECONDS)
+
+    def _remember(self, one: Pending) -> None:
+        pending = self._pending.get(one.session)
+        if pending is None:
+            pending = self._pending[one.session] = set()
+        pending.add(one)
 
     def _hand_over(self) -> None:
         """Give what this turn of the loop collected to the readers."""
@@ -123,7 +130,7 @@ class Converter:
         self._receive()
         return True
 
-    def deliver(self, await_: Await, value: Any, error: BaseException | None) -> None:
+    def deliver(self, await_: Pending, value: Any, error: BaseException | None) -> None:
         """Queue a result; on any thread, to be followed by `wake`."""
         self._arrived.append((await_, value, error))
 
@@ -156,8 +163,11 @@ class Converter:
             if not await_.done():
                 await_.settle(value, error)
                 if events is not None and await_.key is not None:
-                    events.append(_settled_event(await_, error))
-            self._settled(await_)
+                    events.append(
+                        observing.settled(await_.key, await_.origin, error, await_.size)
+                    )
+            if await_.done():
+                self.forget(await_)
             self._arrived.popleft()
             del value, error
             if time.monotonic() > until:
@@ -167,7 +177,8 @@ class Converter:
         if events:
             observing.emit(events)
 
-    def _settled(self, await_: Await) -> None:
+    def forget(self, await_: Pending) -> None:
+        """Let go of what is done; on the loop's thread."""
         await_.ref = None
         pending = self._pending.get(await_.session)
         if pending is not None:
@@ -177,7 +188,7 @@ class Converter:
 
     def dropped(self, await_: Await, ref: Ref) -> None:
         """Forget an await that was cancelled."""
-        self._settled(await_)
+        self.forget(await_)
         if await_.cancel_task:
             readers.call(await_.session.cancel_task, ref)
         if await_.key is not None and observing.observed():
@@ -252,28 +263,6 @@ class Converter:
                 arrival.wait(HELP_SECONDS if busy else SESSION_SECONDS)
         finally:
             self._arrival = None
-
-
-def _settled_event(await_: Await, error: BaseException | None) -> AwaitEvent:
-    assert await_.key is not None
-    now = time.monotonic()
-    if error is None:
-        return AwaitEvent(
-            "settled",
-            await_.key,
-            await_.origin,
-            now,
-            Outcome.RESOLVED,
-            size=await_.size,
-        )
-    return AwaitEvent(
-        "settled",
-        await_.key,
-        await_.origin,
-        now,
-        Outcome.FAILED,
-        *describe(error, await_.origin),
-    )
 
 
 # Not by the loop itself: a value that holds its key would never go away. A

@@ -2,18 +2,17 @@
 
 `ray.shutdown()` destroys the core worker without asking who is inside it: in
 2.40.0 a thread blocked in `CoreWorker.wait` at that moment ends the process with
-a segmentation fault. The gate lets calls in while the session stands and, when
-Ray is about to disconnect, waits for those inside to come out.
+a segmentation fault. It unmaps the object store, too, while objects may be loaded
+from it. The gate lets calls in while the session stands and, when Ray is about to
+disconnect, waits for those inside to come out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-#: Seconds that a disconnect waits for calls to return; the longest that any of
-#: them blocks is one round of `readiness`.
+#: Seconds that a disconnect waits for calls to return. Ours block for one round of
+#: `readiness` at the longest; an object may take any time to be loaded.
 PATIENCE_SECONDS = 5.0
 
 
@@ -34,9 +33,8 @@ class Gate:
         """Whether calls are turned away; read without a lock."""
         return self._closed
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Make a call into Ray inside this block.
+    def __enter__(self) -> None:
+        """Make calls into Ray inside a `with` block, which may be entered again.
 
         Raises
         ------
@@ -47,13 +45,12 @@ class Gate:
             if self._closed:
                 raise ClosedError("the Ray session has ended")
             self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                if not self._inside:
-                    self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._closed and not self._inside:
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Turn calls away and wait for those inside; any thread."""

@@ -12,10 +12,11 @@ from ray import ObjectRef
 from ray.exceptions import GetTimeoutError
 
 from .arguments import refs_of, spread
-from .converter import as_future, current_loop
+from .converter import as_future, converter_of, current_loop
 from .intake import Intake
 from .reading import readers
-from .sessions import not_a_ref
+from .sessions import all_local, local_session_of, not_a_ref
+from .sweeping import Sweep
 from .waiting import wait
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from .awaits import Part
     from .ray_internals import Ref
+
+
+#: Refs for which a sweep is worth the turn of the loop that its report takes.
+FEWEST_TO_SWEEP = 32
 
 
 class Gathering(asyncio.Future[list[Any]]):
@@ -38,27 +43,31 @@ class Gathering(asyncio.Future[list[Any]]):
     ) -> None:
         super().__init__(loop=loop)
         self._return_exceptions = return_exceptions
+        self._cancel_task = cancel_task
         self._results: list[Any] = [None] * len(awaitables)
         self._left = len(awaitables)
         self._cancelling = False
+        #: By their index; None where there is none or it is settled.
+        self._parts: list[Part | None] = []
+        self._intakes: list[Intake] = []
+        self._sweep: Sweep | None = None
         others = {
             i: given
             for i, given in enumerate(awaitables)
             if not isinstance(given, ObjectRef)
         }
-        #: What `Part.index` means: its place among all that was given.
-        self._where: Sequence[int] = range(len(awaitables))
-        if others:
-            self._where = [i for i in self._where if i not in others]
-        #: By their index; None once settled.
-        self._parts: list[Part | None] = []
-        self._intake = Intake(
-            [awaitables[i] for i in self._where] if others else awaitables,
-            self,
-            self._parts.extend,
-            loop,
-            cancel_task=cancel_task,
-        )
+        if not others and len(awaitables) >= FEWEST_TO_SWEEP and all_local(awaitables):
+            self._sweep = Sweep(
+                awaitables,
+                self._results,
+                self,
+                local_session_of(awaitables[0]),
+                converter_of(loop),
+                errors_are_results=return_exceptions,
+            )
+        else:
+            indices = [i for i in range(len(awaitables)) if i not in others]
+            self._take_in([awaitables[i] for i in indices], indices)
         self._others: dict[int, asyncio.Future[Any]] = {
             i: asyncio.ensure_future(given, loop=loop) for i, given in others.items()
         }
@@ -71,7 +80,21 @@ class Gathering(asyncio.Future[list[Any]]):
         """Take the result of one ref."""
         if self._parts:
             self._parts[part.index] = None
-        self._fill(self._where[part.index], value, error)
+        self._fill(part.index, value, error)
+
+    def swept(self, filled: int, left: Sequence[tuple[int, Ref]]) -> None:
+        """Await one by one what the sweep has left over."""
+        if self.done():
+            return
+        if left:
+            indices, refs = zip(*left, strict=True)
+            self._take_in(refs, indices)
+        self._fell(filled)
+
+    def sweep_failed(self, error: BaseException) -> None:
+        """End with the error that the sweep found."""
+        if not self.done():
+            self._fail(error)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel all that is still awaited.
@@ -113,19 +136,53 @@ class Gathering(asyncio.Future[list[Any]]):
         if self.done():
             return
         if error is not None and not self._return_exceptions:
-            self.set_exception(error)
-            # Nobody can be given the others. Their tasks run on, as coroutines
-            # that were given do.
-            self._drop_parts(cancel_task=False)
+            self._fail(error)
             return
         self._results[index] = value if error is None else error
-        self._left -= 1
+        self._fell(1)
+
+    def _fell(self, count: int) -> None:
+        """Note that this many more results are in their places."""
+        self._left -= count
         if self._left == 0:
             self._parts = []
             self.set_result(self._results)
 
+    def _fail(self, error: BaseException) -> None:
+        self.set_exception(error)
+        # Nobody can be given the others. Their tasks run on, as coroutines that
+        # were given do.
+        self._drop_parts(cancel_task=False)
+
+    def _take_in(self, refs: Sequence[Ref], indices: Sequence[int]) -> None:
+        """Await refs one by one."""
+        if not refs:
+            return
+        if not self._parts:
+            self._parts = [None] * len(self._results)
+        sweep = self._sweep
+        intake = Intake(
+            refs,
+            self,
+            self._made,
+            self.get_loop(),
+            cancel_task=self._cancel_task,
+            indices=indices,
+            session=sweep.session if sweep else None,
+            origin=sweep.origin if sweep else None,
+        )
+        self._intakes = [one for one in (*self._intakes, intake) if not one.done]
+
+    def _made(self, parts: list[Part]) -> None:
+        for part in parts:
+            self._parts[part.index] = part
+
     def _drop_parts(self, *, cancel_task: bool = True) -> None:
-        self._intake.stop(cancel_task=cancel_task)
+        if self._sweep is not None:
+            self._sweep.drop(cancel_task=self._cancel_task and cancel_task)
+        intakes, self._intakes = self._intakes, []
+        for intake in intakes:
+            intake.stop(cancel_task=cancel_task)
         parts, self._parts = self._parts, []
         for part in parts:
             if part is not None:
@@ -165,9 +222,10 @@ def gather(
         If a ref is among them and no Ray session is connected.
     """
     given = spread(awaitables)
-    for awaitable in given:
-        if not (isinstance(awaitable, ObjectRef) or inspect.isawaitable(awaitable)):
-            raise TypeError(not_a_ref(awaitable))
+    if not all_local(given):
+        for one in given:
+            if not (isinstance(one, ObjectRef) or inspect.isawaitable(one)):
+                raise TypeError(not_a_ref(one))
     return Gathering(
         given,
         return_exceptions=return_exceptions,

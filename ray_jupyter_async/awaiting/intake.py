@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 from . import observing
@@ -40,8 +40,12 @@ class Intake:
     need : Need
     cancel_task : bool
         Whether the tasks of refs that are dropped are cancelled.
-    first_index : int
-        Of the first ref.
+    indices : sequence of int, optional
+        Those of the parts; by default from 0 on.
+    session : Session, optional
+        Of all of the refs, where it is known.
+    origin : object, optional
+        Who awaits; by default whoever makes this, see `observing.origin`.
 
     Attributes
     ----------
@@ -63,18 +67,22 @@ class Intake:
         *,
         need: Need = Need.VALUE,
         cancel_task: bool = False,
-        first_index: int = 0,
+        indices: Sequence[int] | None = None,
+        session: Session | None = None,
+        origin: object | None = None,
     ) -> None:
-        self._given: Iterator[tuple[Ref, Session]] = iter(
-            zip(refs, sessions_of(refs), strict=True)
+        sessions = sessions_of(refs) if session is None else repeat(session, len(refs))
+        if indices is None:
+            indices = range(len(refs))
+        self._given: Iterator[tuple[int, Ref, Session]] = iter(
+            zip(indices, refs, sessions, strict=True)
         )
         self._receiver = receiver
         self._made = made
         self._converter = converter_of(loop)
         self._need = need
         self._cancel_task = cancel_task
-        self._index = first_index
-        self._origin = observing.origin.get()
+        self._origin = observing.origin.get() if origin is None else origin
         self.done = False
         self._go_on()
 
@@ -89,7 +97,7 @@ class Intake:
         self.done = True
         rest, self._given = self._given, iter(())
         if self._cancel_task and cancel_task:
-            for ref, session in rest:
+            for _, ref, session in rest:
                 readers.call(session.cancel_task, ref)
 
     def _go_on(self) -> None:
@@ -106,16 +114,13 @@ class Intake:
                     self._origin,
                     self._cancel_task,
                 )
-                for index, (ref, session) in enumerate(
-                    islice(self._given, CHUNK), self._index
-                )
+                for index, ref, session in islice(self._given, CHUNK)
             ]
             if not parts:
                 self.done = True
                 # An exhausted zip still holds the last that it gave.
                 self._given = iter(())
                 return
-            self._index += len(parts)
             self._made(parts)
             self._converter.take(parts)
             if time.monotonic() > until:

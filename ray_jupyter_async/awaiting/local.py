@@ -10,17 +10,15 @@ from ray.exceptions import GetTimeoutError
 from . import ray_internals
 from .awaits import Need
 from .errors import SessionEndedError, UnknownRefError
+from .gate import ClosedError
 from .observing import announce
 from .readiness import Group, Readiness
 from .reading import readers
 
 if TYPE_CHECKING:
     from .awaits import Await
-    from .ray_internals import Ref
+    from .ray_internals import Raw, Ref
 
-#: Objects read in one call to the object store. More hold their buffers longer,
-#: fewer pay the call more often.
-CHUNK = 128
 #: Seconds that a shutdown of Ray may take before our threads go on regardless.
 END_SECONDS = 30.0
 
@@ -94,6 +92,9 @@ class LocalSession:
     def _begin(self, need: Need, groups: dict[bytes, Group], ready: bool) -> None:
         elsewhere: list[Group] = []
         if need is Need.VALUE:
+            if self._read_all(groups):
+                readers.load_soon()
+                return
             if ready:
                 found = list(groups.values())
                 groups.clear()
@@ -140,19 +141,30 @@ class LocalSession:
             return []
         return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
 
+    def _read_all(self, groups: dict[bytes, Group]) -> bool:
+        """Read objects and queue them if all are here, as is most often the case.
+
+        Asking first who is ready would take longer than reading.
+        """
+        try:
+            raws = self.objects.read([group.ref for group in groups.values()])
+        except ClosedError:
+            raise
+        except Exception:
+            return False
+        for group, raw in zip(groups.values(), raws, strict=True):
+            group.loaded_soon(raw)
+        return True
+
     def _read(self, groups: list[Group]) -> list[Group]:
-        """Read objects in chunks and queue them; give those that are not here."""
+        """Read objects and queue them; give those that are not here."""
         elsewhere = []
-        for start in range(0, len(groups), CHUNK):
-            chunk = groups[start : start + CHUNK]
-            try:
-                raws = self.objects.read([group.ref for group in chunk])
-            except Exception:
-                # One of them is elsewhere, or bad: each by itself.
-                elsewhere += [group for group in chunk if not self._read_one(group)]
-                continue
-            for group, raw in zip(chunk, raws, strict=True):
+        raws = self._read_or_none([group.ref for group in groups])
+        for group, raw in zip(groups, raws, strict=True):
+            if raw is not None:
                 group.loaded_soon(raw)
+            elif not self._read_one(group):
+                elsewhere.append(group)
         return elsewhere
 
     def _read_one(self, group: Group) -> bool:
@@ -166,6 +178,52 @@ class LocalSession:
             return True
         group.loaded_soon(raw)
         return True
+
+    def read_ready(self, refs: list[Ref]) -> tuple[list[int], list[Raw]]:
+        """Read what is on this node now; on a reader thread.
+
+        Starts pulling what is elsewhere. What cannot be read, for whatever reason,
+        is not among the answers: awaited by itself it will tell.
+
+        Returns
+        -------
+        positions : list of int
+            In `refs`, of those that were read.
+        raws : list
+            What was read, in the same order, to be loaded.
+        """
+        positions = list(range(len(refs)))
+        try:
+            return positions, self.objects.read(refs)
+        except ClosedError:
+            raise
+        except Exception:  # one is not here, or bad
+            unique = list(set(refs))  # two that are the same are an error to Ray
+        try:
+            found = set(self._look(unique, fetch_local=True))
+        except ValueError:  # one of them is unknown
+            return [], []
+        positions = [i for i in positions if refs[i] in found]
+        raws = self._read_or_none([refs[i] for i in positions])
+        if None in raws:
+            read = [i for i, raw in enumerate(raws) if raw is not None]
+            positions = [positions[i] for i in read]
+            raws = [raws[i] for i in read]
+        return positions, raws
+
+    def _read_or_none(self, refs: list[Ref]) -> list[Raw | None]:
+        if not refs:
+            return []
+        try:
+            return self.objects.read(refs)
+        except ClosedError:
+            raise
+        except Exception:
+            # An error among them keeps the others from being read.
+            if len(refs) == 1:
+                return [None]
+        half = len(refs) // 2
+        return self._read_or_none(refs[:half]) + self._read_or_none(refs[half:])
 
     def _belongs(self, group: Group) -> bool:
         """Whether a pending ref is this session's; fails its awaits if not.
@@ -194,6 +252,10 @@ class LocalSession:
     def load(self, ref: Ref, raw: Any) -> Any:
         """Deserialise one object; an error object is returned, not raised."""
         return self.objects.load(ref, raw)
+
+    def load_many(self, refs: list[Ref], raws: list[Raw]) -> list[Any]:
+        """Deserialise several objects; errors are returned, not raised."""
+        return self.objects.load_many(refs, raws)
 
     def size(self, raw: Any) -> int | None:
         """Give the bytes of an object as they lie in the store."""

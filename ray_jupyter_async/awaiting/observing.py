@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from .failures import describe
+
 if TYPE_CHECKING:
     from .awaits import Await
 
@@ -104,6 +106,18 @@ def emit(events: Sequence[AwaitEvent]) -> None:
             observer(events)
         except Exception:
             logger.exception("an observer of awaits failed")
+
+
+def settled(
+    key: bytes, origin: object | None, error: BaseException | None, size: int | None
+) -> AwaitEvent:
+    """Make the event of an await that has just ended with a value or an error."""
+    now = time.monotonic()
+    if error is None:
+        return AwaitEvent("settled", key, origin, now, Outcome.RESOLVED, size=size)
+    return AwaitEvent(
+        "settled", key, origin, now, Outcome.FAILED, *describe(error, origin)
+    )
 
 
 def announce(awaits: Sequence[Await]) -> None:

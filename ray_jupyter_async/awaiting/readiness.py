@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import ray_internals
@@ -38,12 +37,14 @@ LONG_ROUND_MS = (50, 2000)
 IDLE_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
 class Group:
     """All awaits of one batch that await the same ref."""
 
-    ref: Ref
-    awaits: list[Await]
+    __slots__ = ("awaits", "ref")
+
+    def __init__(self, ref: Ref, awaits: list[Await]) -> None:
+        self.ref = ref
+        self.awaits = awaits
 
     def loaded_soon(self, raw: Any) -> None:
         """Have the value deserialised, for each await anew: none is shared."""

@@ -45,6 +45,11 @@ def session_of(ref: object) -> Session:
     return _local_session()
 
 
+def all_local(refs: Sequence[object]) -> bool:
+    """Whether all of these are refs of a local session; cheap for many."""
+    return set(map(type, refs)) == {ObjectRef}
+
+
 def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
     """Give the session of each ref; cheap for many, as `session_of` for each.
 
@@ -53,7 +58,7 @@ def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
     TypeError, RayNotInitializedError
         As `session_of`, for the first ref that has none.
     """
-    if set(map(type, refs)) == {ObjectRef}:
+    if all_local(refs):
         return itertools.repeat(_local_session(), len(refs))
     return [session_of(ref) for ref in refs]
 

@@ -45,7 +45,7 @@ def connected() -> Iterator[Any]:
         gate = Gate()
         before_disconnect(gate.close)
         _known = known = (core, gate)
-    with known[1].open():
+    with known[1]:
         yield core
 
 

@@ -1,0 +1,226 @@
+"""Many refs at once: the sweep that reads what is there before anything is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+import ray
+
+from harness.loops import run
+from harness.polling import poll
+from harness.rays import RAY_INIT, run_script
+from harness.references import local_references
+from ray_jupyter_async import as_future, gather, get
+from ray_jupyter_async.awaiting import observing
+from ray_jupyter_async.awaiting.observing import Outcome
+from ray_jupyter_async.awaiting.sweeping import CHUNK
+
+#: Set to let a `Slow` be loaded; its loads are counted.
+go_on = threading.Event()
+loads: list[threading.Thread] = []
+
+
+def load_slowly():
+    loads.append(threading.current_thread())
+    assert go_on.wait(60)
+    return "slow"
+
+
+class Slow:
+    """An object that takes its time to be loaded."""
+
+    def __reduce__(self):
+        return (load_slowly, ())
+
+
+@pytest.fixture
+def slow(ray_session):
+    go_on.clear()
+    loads.clear()
+    yield ray.put(Slow())
+    go_on.set()
+
+
+@ray.remote(num_cpus=0)
+def fail(error):
+    raise error
+
+
+def failed(message):
+    ref = fail.remote(ValueError(message))
+    ray.wait([ref])
+    return ref
+
+
+def test_every_chunk_is_put_in_its_place(ray_session):
+    count = 2 * CHUNK + 100
+    refs = [ray.put(i) for i in range(count)]
+    assert run(get(refs)) == list(range(count))
+
+
+def test_what_is_not_there_is_awaited_in_its_place(ray_session, gate):
+    refs = [ray.put(i) for i in range(CHUNK + 100)]
+    pending = {5: gate.hold("a"), CHUNK - 1: gate.hold("b"), CHUNK + 50: gate.hold("c")}
+    for index, ref in pending.items():
+        refs[index] = ref
+    refs[7] = failed("seven")
+
+    async def main():
+        everything = gather(refs, return_exceptions=True)
+        await asyncio.sleep(0.3)
+        assert not everything.done()
+        gate.open()
+        return await everything
+
+    values = run(main())
+    assert isinstance(values[7], ValueError)
+    assert [values[i] for i in pending] == ["a", "b", "c"]
+    others = [i for i in range(len(refs)) if i != 7 and i not in pending]
+    assert [values[i] for i in others] == others
+
+
+def test_each_mention_of_a_ref_has_its_own_value(ray_session):
+    values = run(get([ray.put([])] * 100))
+    assert values == [[]] * 100
+    assert len({id(value) for value in values}) == 100
+
+
+@pytest.mark.parametrize("place", [60, CHUNK + 60], ids=["same chunk", "another"])
+def test_an_error_waits_for_no_slow_object(slow, place):
+    refs = [slow, *[ray.put(i) for i in range(CHUNK + 100)]]
+    refs[place] = failed("at once")
+
+    async def main():
+        with pytest.raises(ValueError, match="at once"):
+            await gather(refs)
+
+    run(main())
+    assert not go_on.is_set()
+
+
+def test_a_task_that_fails_later_waits_for_no_slow_object(slow, gate):
+    refs = [slow, *[ray.put(i) for i in range(100)], gate.hold(ValueError("later"))]
+
+    async def main():
+        everything = gather(refs)
+        await asyncio.to_thread(poll, lambda: loads)
+        gate.open()
+        with pytest.raises(ValueError, match="later"):
+            await everything
+
+    run(main())
+
+
+def test_a_slow_object_holds_up_no_other_await(slow):
+    async def main():
+        everything = gather([slow, *[ray.put(i) for i in range(CHUNK)]])
+        await asyncio.to_thread(poll, lambda: loads)
+        assert await as_future(ray.put("quick")) == "quick"
+        assert await gather([ray.put(i) for i in range(100)]) == list(range(100))
+        assert not everything.done()
+        go_on.set()
+        return await everything
+
+    assert run(main()) == ["slow", *range(CHUNK)]
+
+
+def test_cancelled_it_loads_no_more_and_lets_go(slow):
+    others = [ray.put(Slow()) for _ in range(2 * CHUNK)]
+    keys = [ref.binary() for ref in (others[0], others[-1])]
+
+    async def main():
+        everything = gather([slow, *others])
+        others.clear()
+        await asyncio.to_thread(poll, lambda: loads)
+        everything.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await everything
+        begun = len(loads)
+        go_on.set()
+        await asyncio.to_thread(
+            poll, lambda: not any(local_references(key) for key in keys)
+        )
+        return begun
+
+    begun = run(main())
+    # Whoever was loading went on to the end of a step.
+    assert len(loads) < begun + CHUNK
+
+
+def test_cancelled_it_cancels_the_tasks_when_asked_to(slow, gate):
+    held = gate.hold()
+
+    async def main():
+        everything = gather(
+            [slow, *[ray.put(i) for i in range(CHUNK)], held], cancel_task=True
+        )
+        await asyncio.to_thread(poll, lambda: loads)
+        everything.cancel()
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            await get(held, timeout=60)
+
+    run(main(), timeout=90)
+
+
+def test_observers_are_told_of_each_ref_once(ray_session):
+    seen = []
+    refs = [ray.put(b"x" * i) for i in range(100)] + [failed("no")]
+
+    async def main():
+        observing.origin.set("cell 1")
+        await gather(refs, return_exceptions=True)
+
+    observing.add_observer(seen.extend)
+    try:
+        run(main())
+    finally:
+        observing.remove_observer(seen.extend)
+    keys = [ref.binary() for ref in refs]
+    awaited = [event for event in seen if event.kind == "awaited"]
+    settled = {event.key: event for event in seen if event.kind == "settled"}
+    assert sorted(event.key for event in awaited) == sorted(keys)
+    assert len(seen) == 2 * len(refs)
+    assert {event.origin for event in seen} == {"cell 1"}
+    assert [settled[key].outcome for key in keys[:-1]] == [Outcome.RESOLVED] * 100
+    assert settled[keys[-1]].error == "ValueError"
+    assert settled[keys[99]].size > settled[keys[1]].size > 0
+
+
+def test_it_fails_with_its_session_and_ends_with_its_loop():
+    done = run_script(
+        RAY_INIT
+        + """
+import asyncio, threading, time
+from ray_jupyter_async import SessionEndedError, gather
+
+class Slow:
+    def __reduce__(self):
+        return (time.sleep, (2,))
+
+refs = [ray.put(Slow()), *[ray.put(i) for i in range(5000)]]
+
+async def leave():
+    gather(refs)
+    await asyncio.sleep(0.3)
+
+asyncio.run(leave())
+
+async def main():
+    everything = gather(refs)
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    ray.shutdown()
+    try:
+        await everything
+    except SessionEndedError:
+        print("ended", time.monotonic() - began < 10)
+
+asyncio.run(main())
+time.sleep(3)
+print([t.name for t in threading.enumerate() if t.name.startswith("ray-await")])
+""",
+        clean_stderr=True,
+    )
+    assert done.stdout.splitlines() == ["ended True", "[]"]
