@@ -21,6 +21,8 @@ from .gate import ClosedError
 from .reading import raisable, readers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .awaits import Await, Session
     from .ray_internals import ObjectReader, Ref
 
@@ -29,10 +31,10 @@ NEWCOMER_SECONDS = 0.2
 #: Milliseconds that a newcomers' round lasts at the most.
 SHORT_ROUND_MS = 5
 #: A long round lasts this many times what it costs to ask, within the limits.
-ROUND_TO_COST = 50
+ROUND_TO_COST = 120
 #: The upper one is how long a shutdown of Ray may have to wait for a round, and
 #: how long a dropped ref may stay: reached with thousands of refs pending alone.
-LONG_ROUND_MS = (50, 2000)
+LONG_ROUND_MS = (50, 2500)
 #: Seconds without anything to wait for after which a waiter thread ends.
 IDLE_SECONDS = 0.5
 
@@ -146,6 +148,10 @@ class _Waiter:
         self._arrived = threading.Event()
         self._inbox: deque[tuple[float, Await]] = deque()
         self._running = False
+        #: What a round asks for: made anew only when that has changed.
+        self._asked: tuple[list[Ref], dict[bytes, list[Await]]] | None = None
+        #: Seconds that it took to ask for all of them.
+        self._cost = 0.0
 
     def add(self, awaits: list[Await]) -> None:
         """Wait for these too; any thread."""
@@ -166,6 +172,7 @@ class _Waiter:
                     since, await_ = self._inbox.popleft()
                     waiting[await_] = since
                     await_.watcher = self
+                    self._asked = None
                 self._forget(waiting)
                 if waiting:
                     self._round(waiting)
@@ -184,6 +191,8 @@ class _Waiter:
             for await_ in waiting:
                 await_.keeper.deliver(await_, None, raisable(error))
                 await_.keeper.wake()
+        finally:
+            self._asked = None
 
     def _forget(self, waiting: dict[Await, float]) -> None:
         """Let go of what is done, was taken over, or has lost its loop."""
@@ -196,27 +205,25 @@ class _Waiter:
         ]
         for await_ in gone:
             del waiting[await_]
+            self._asked = None
 
     def _round(self, waiting: dict[Await, float]) -> None:
         """Wait until something is ready or the round is over; hand back the ready."""
+        new = self._asked is None
+        refs, by_key = self._asked = self._asked or _by_key(waiting)
         started = time.monotonic()
-        by_key: dict[bytes, list[Await]] = {}
-        refs: list[Ref] = []
-        for await_ in waiting:
-            ref, key = await_.ref, await_.key
-            if ref is None or key is None:  # cancelled since
-                continue
-            if key not in by_key:
-                refs.append(ref)
-            by_key.setdefault(key, []).append(await_)
+        ready: list[Ref] = []
         try:
-            ready = self._ask(refs, len(refs), timeout_ms=0)
-            cost = time.monotonic() - started
-            if not ready and refs:
+            if new:
+                ready = self._ask(refs, len(refs), timeout_ms=0)
+                self._cost = time.monotonic() - started
+            if not ready:
                 shortest, longest = self._rounds_ms
-                round_ms = int(cost * 1000 * ROUND_TO_COST)
-                # Only one, so that it returns at once; the next round asks for all.
-                self._ask(refs, 1, timeout_ms=min(max(round_ms, shortest), longest))
+                round_ms = int(self._cost * 1000 * ROUND_TO_COST)
+                # For one only, so that it returns at once; the next asks for all.
+                ready = self._ask(
+                    refs, 1, timeout_ms=min(max(round_ms, shortest), longest)
+                )
         except ValueError:
             # Ray forgot the owner of one of them. The session tells which.
             for awaits in by_key.values():
@@ -224,9 +231,9 @@ class _Waiter:
             return
         for ref in ready:
             self._hand_back(by_key[ref.binary()], waiting)
-        if ready:
+        if ready and new:
             # While refs resolve all the time, leave the core to those who work.
-            time.sleep(min(cost, 0.1))
+            time.sleep(min(self._cost, 0.1))
 
     def _ask(self, refs: list[Ref], num_returns: int, *, timeout_ms: int) -> list[Ref]:
         if not refs:
@@ -236,6 +243,7 @@ class _Waiter:
         )
 
     def _hand_back(self, awaits: list[Await], waiting: dict[Await, float]) -> None:
+        self._asked = None
         for await_ in awaits:
             del waiting[await_]
             if not await_.done():
@@ -251,3 +259,17 @@ class _Waiter:
             self._then.add(old)
             for await_ in old:
                 waiting[await_] = math.inf
+
+
+def _by_key(waiting: Iterable[Await]) -> tuple[list[Ref], dict[bytes, list[Await]]]:
+    """Give each ref once, and who awaits it by its id."""
+    by_key: dict[bytes, list[Await]] = {}
+    refs: list[Ref] = []
+    for await_ in waiting:
+        ref, key = await_.ref, await_.key
+        if ref is None or key is None:  # cancelled since
+            continue
+        if key not in by_key:
+            refs.append(ref)
+        by_key.setdefault(key, []).append(await_)
+    return refs, by_key
