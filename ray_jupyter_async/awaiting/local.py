@@ -16,6 +16,8 @@ from .readiness import Group, Readiness
 from .reading import readers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .awaits import Await
     from .ray_internals import Raw, Ref
 
@@ -179,7 +181,7 @@ class LocalSession:
         group.loaded_soon(raw)
         return True
 
-    def read_ready(self, refs: list[Ref]) -> tuple[list[int], list[Raw]]:
+    def read_ready(self, refs: list[Ref]) -> tuple[Sequence[int], list[Raw]]:
         """Read what is on this node now; on a reader thread.
 
         Starts pulling what is elsewhere. What cannot be read, for whatever reason,
@@ -187,14 +189,13 @@ class LocalSession:
 
         Returns
         -------
-        positions : list of int
-            In `refs`, of those that were read.
+        positions : sequence of int
+            In `refs`, of those that were read; a range if all were.
         raws : list
             What was read, in the same order, to be loaded.
         """
-        positions = list(range(len(refs)))
         try:
-            return positions, self.objects.read(refs)
+            return range(len(refs)), self.objects.read(refs)
         except ClosedError:
             raise
         except Exception:  # one is not here, or bad
@@ -203,7 +204,7 @@ class LocalSession:
             found = set(self._look(unique, fetch_local=True))
         except ValueError:  # one of them is unknown
             return [], []
-        positions = [i for i in positions if refs[i] in found]
+        positions = [i for i, ref in enumerate(refs) if ref in found]
         raws = self._read_or_none([refs[i] for i in positions])
         if None in raws:
             read = [i for i, raw in enumerate(raws) if raw is not None]

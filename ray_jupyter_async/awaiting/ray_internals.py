@@ -280,13 +280,12 @@ class _WhileOpen(list[Raw]):
             yield raw
 
 
-def stands_for_error(raw: Raw) -> bool:
-    """Whether an object that was read is an error; without loading it.
+def errors_among(raws: Sequence[Raw]) -> list[int]:
+    """Tell which of the objects that were read are errors, without loading any.
 
     The metadata of an error begin with its number, those of values with a word.
     """
-    metadata: bytes = raw[1]
-    return metadata[:1].isdigit()
+    return [i for i, raw in enumerate(raws) if raw[1][:1].isdigit()]
 
 
 def size_of(raw: Raw) -> int:
@@ -297,6 +296,12 @@ def size_of(raw: Raw) -> int:
 def _nodes() -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
     return nodes
+
+
+def errors_of(values: Sequence[object]) -> dict[int, BaseException]:
+    """Give the errors among loaded objects by their index, see `error_of`."""
+    found = [i for i, value in enumerate(values) if isinstance(value, RayError)]
+    return {i: error for i in found if (error := error_of(values[i])) is not None}
 
 
 def error_of(value: object) -> BaseException | None:

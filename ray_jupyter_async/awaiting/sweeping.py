@@ -156,6 +156,8 @@ class Sweep:
     def _end(self) -> None:
         self._done = True
         self._next.clear()
+        for refs in list(self._chunks.values()):
+            refs.clear()  # a reader that is held up has the list, too
         self._chunks.clear()
 
     def _go_on(self) -> None:
@@ -186,17 +188,15 @@ class Sweep:
             found = set(positions)
             left = [(start + i, ref) for i, ref in enumerate(refs) if i not in found]
             self._report(Swept(left=left))
+        count = len(raws)
         # Errors before values, which may take long to load.
-        errors = [
-            i for i, raw in enumerate(raws) if ray_internals.stands_for_error(raw)
-        ]
-        for i in errors:
-            if not self._load(start, refs, positions[i : i + 1], raws[i : i + 1]):
+        for i in ray_internals.errors_among(raws):
+            if not self._load(start, refs, [positions[i]], [raws[i]]):
                 return
-        if errors:
-            others = sorted(set(range(len(raws))).difference(errors))
-            positions = [positions[i] for i in others]
-            raws = [raws[i] for i in others]
+            raws[i] = None
+        if None in raws:
+            positions = [i for i, raw in zip(positions, raws, strict=True) if raw]
+            raws = [raw for raw in raws if raw]
         for at in range(0, len(raws), STEP):
             end = at + STEP
             if not self._load(start, refs, positions[at:end], raws[at:end]):
@@ -205,7 +205,7 @@ class Sweep:
         # Letting go of what was read comes last: Ray asks the object store to, for
         # each buffer, which takes longer than all before.
         self._report(
-            Swept(filled=len(raws) + len(errors), ends_chunk=True),
+            Swept(filled=count, ends_chunk=True),
             wake=not self._chunks,
         )
 
@@ -215,22 +215,27 @@ class Sweep:
         """Put values in their places; tell whether to go on."""
         if self._done or self._converter.loop_is_closed():
             return False
-        refs = [refs[i] for i in positions]
+        # Most often all of a chunk was read, and slices will do.
+        whole = isinstance(positions, range) and len(positions) > 0
+        if whole:
+            refs = refs[positions[0] : positions[-1] + 1]
+        else:
+            refs = [refs[i] for i in positions]
         values = self.session.load_many(refs, raws)
-        failure: BaseException | None = None
-        failed: dict[int, BaseException] = {}
-        for i, value in enumerate(values):
-            error = ray_internals.error_of(value)
-            if error is not None:
-                failed[i] = values[i] = error
-                failure = failure or error
+        errors = ray_internals.errors_of(values)
+        for i, error in errors.items():
+            values[i] = error
         if observing.observed():
-            self._announce(refs, raws, failed)
-        if failure is not None and not self._errors_are_results:
-            self._report(error=failure)
+            self._announce(refs, raws, errors)
+        if errors and not self._errors_are_results:
+            self._report(error=errors[min(errors)])
             return False
-        for position, value in zip(positions, values, strict=True):
-            self._results[start + position] = value
+        if whole:
+            first = start + positions[0]
+            self._results[first : first + len(values)] = values
+        else:
+            for position, value in zip(positions, values, strict=True):
+                self._results[start + position] = value
         return True
 
     def _report(
@@ -245,7 +250,7 @@ class Sweep:
             self._converter.wake()
 
     def _announce(
-        self, refs: list[Ref], raws: list[Raw], failed: dict[int, BaseException]
+        self, refs: list[Ref], raws: list[Raw], errors: dict[int, BaseException]
     ) -> None:
         """Tell the observers of refs that were awaited and are resolved."""
         if self._done:
@@ -253,7 +258,7 @@ class Sweep:
         keys = [ref.binary() for ref in refs]
         events = [AwaitEvent("awaited", key, self.origin, self._began) for key in keys]
         events += [
-            observing.settled(key, self.origin, failed.get(i), self.session.size(raw))
+            observing.settled(key, self.origin, errors.get(i), self.session.size(raw))
             for i, (key, raw) in enumerate(zip(keys, raws, strict=True))
         ]
         observing.emit(events)

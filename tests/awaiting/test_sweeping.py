@@ -15,6 +15,7 @@ from harness.references import local_references
 from ray_jupyter_async import as_future, gather, get
 from ray_jupyter_async.awaiting import observing
 from ray_jupyter_async.awaiting.observing import Outcome
+from ray_jupyter_async.awaiting.reading import readers
 from ray_jupyter_async.awaiting.sweeping import CHUNK
 
 #: Set to let a `Slow` be loaded; its loads are counted.
@@ -128,7 +129,7 @@ def test_a_slow_object_holds_up_no_other_await(slow):
 
 def test_cancelled_it_loads_no_more_and_lets_go(slow):
     others = [ray.put(Slow()) for _ in range(2 * CHUNK)]
-    keys = [ref.binary() for ref in (others[0], others[-1])]
+    keys = [ref.binary() for ref in (others[CHUNK - 2], others[-1])]
 
     async def main():
         everything = gather([slow, *others])
@@ -137,11 +138,13 @@ def test_cancelled_it_loads_no_more_and_lets_go(slow):
         everything.cancel()
         with pytest.raises(asyncio.CancelledError):
             await everything
-        begun = len(loads)
-        go_on.set()
+        # Also of those behind the one that is being loaded.
         await asyncio.to_thread(
             poll, lambda: not any(local_references(key) for key in keys)
         )
+        begun = len(loads)
+        go_on.set()
+        await asyncio.to_thread(poll, lambda: readers.threads == 0)
         return begun
 
     begun = run(main())
