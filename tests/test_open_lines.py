@@ -6,6 +6,7 @@ import dataclasses
 import math
 import struct
 
+from harness.ref_rows import columns_of
 from ray_jupyter_async.notebook.open_lines import (
     MESSAGES_PER_ROUND,
     REFS_PER_MESSAGE,
@@ -43,7 +44,8 @@ class Records:
         self.changes = list(records)
 
     def read(self, since):
-        return self.changes[since:], len(self.changes)
+        known = columns_of(self.changes)
+        return known.part(since, len(self.changes)), len(self.changes)
 
 
 def read_columns(message):

@@ -17,7 +17,16 @@ from harness.polling import poll
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.notebook.cells import Cell
 from ray_jupyter_async.notebook.pump import Pump
+from ray_jupyter_async.tracking.progress import RefState
+from ray_jupyter_async.tracking.task_events import TaskEvent
 from ray_jupyter_async.tracking.tracker import Tracker
+
+#: What workers tell of a task, about a second after its end.
+ENDED = TaskEvent(
+    task=b"1", state=RefState.READY, status="FINISHED", at=2.0, started=1.0, ended=2.0,
+    node="n", worker=7, attempt=0, failure=None, retried_for="", resources={},
+    actor=b"",
+)  # fmt: skip
 
 
 class Remembering:
@@ -264,7 +273,7 @@ def test_what_comes_in_after_the_end_is_added_to_what_is_static(cells):
     cells.pump.cell_finished("cell")
     assert display.finished
     assert not display.completed
-    cells.tracker.explain({"cell": []}, {}, ())
+    cells.tracker.explain({"cell": [b"1"]}, {b"1": ENDED}, ())
     poll(lambda: display.completed)
     assert not display.live
 

@@ -144,7 +144,7 @@ def test_the_pace_is_what_settled_lately(tracker):
     pace = Pace(0.0)
     assert pace.estimate(1.0, pending=5) == (None, None)
     for tenth in range(600):
-        pace.settled(tenth / 10, key(0))
+        pace.settled(tenth / 10, [key(0)])
     assert pace.estimate(60.0, pending=50) == (pytest.approx(10.0), pytest.approx(5.0))
     assert pace.estimate(60.0, pending=0) == (pytest.approx(10.0, rel=0.01), None)
 
@@ -152,7 +152,7 @@ def test_the_pace_is_what_settled_lately(tracker):
 def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
     pace = Pace(0.0)
     for _ in range(1000):
-        pace.settled(1.0, key(0))
+        pace.settled(1.0, [key(0)])
     assert pace.estimate(1.0, pending=1)[1] == pytest.approx(0.001)
     assert pace.estimate(21.0, pending=1)[1] == pytest.approx(20.0)
     rate, left = pace.estimate(100.0, pending=1)
@@ -167,7 +167,7 @@ def test_a_straggler_runs_for_three_times_the_median():
         pace.ran(key(number), 0.0, 2.0)
     assert pace.stragglers(5.9) == 0
     assert pace.stragglers(6.1) == 1
-    pace.settled(7.0, key(9))
+    pace.settled(7.0, [key(9)])
     assert pace.stragglers(100.0) == 0
 
 

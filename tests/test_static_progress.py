@@ -10,6 +10,7 @@ import nbconvert
 import nbformat
 import pytest
 
+from harness.ref_rows import columns_of
 from ray_jupyter_async.notebook.progress_words import (
     MOST_LINES,
     format_elapsed,
@@ -66,7 +67,7 @@ def make_record(begin, end, state=RefState.RESOLVED, *, node="10.0.0.1", worker=
 
 
 def html_of(*lines, records=()):
-    read_refs = (lambda name: records) if records else None
+    read_refs = (lambda name: columns_of(records)) if records else None
     return progress_bundle(make_progress(*lines), read_refs)["text/html"]
 
 
@@ -286,7 +287,7 @@ def test_a_saved_cell_stays_below_30_kB_whatever_is_in_it():  # noqa: N802
         make_record(i * 0.1, i * 0.1 + 5, RefState(2 + i % 6), node=f"{i % 7}{evil}")
         for i in range(3000)
     ]
-    bundle = progress_bundle(make_progress(*lines), lambda name: records)
+    bundle = progress_bundle(make_progress(*lines), lambda name: columns_of(records))
     output = nbformat.v4.new_output("display_data", bundle)
     assert len(json.dumps(output, ensure_ascii=False).encode()) < 30_000
 
@@ -304,7 +305,8 @@ def saved():
         make_line("f", resolved=100),
         make_line("g", resolved=3, failed=1, errors=errors),
     )
-    return notebook_with(progress_bundle(progress, lambda name: [make_record(0, 1)]))
+    refs = columns_of([make_record(0, 1)])
+    return notebook_with(progress_bundle(progress, lambda name: refs))
 
 
 def test_nbconvert_keeps_it_in_html_also_when_it_sanitises(saved):

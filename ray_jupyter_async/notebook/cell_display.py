@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from ..tracking.progress import CellProgress, RefRecord
+    from ..tracking.ref_columns import RefColumns
     from .cells import Cell
 
 logger = logging.getLogger("ray_jupyter_async")
@@ -52,6 +53,11 @@ class RefSource(Protocol):
         self, origin: Hashable, name: str, since: int = 0
     ) -> tuple[list[RefRecord], int]:
         """Return the records that changed since a version, and the new version."""
+
+    def read_columns(
+        self, origin: Hashable, name: str, since: int = 0
+    ) -> tuple[RefColumns | None, int]:
+        """Return the same in columns; None if there is no such line."""
 
     def cancel(
         self,
@@ -314,8 +320,8 @@ class CellDisplay:
                 if line.pending and name in (None, line.name):
                     self._asked_at.setdefault(line.name, now)
 
-    def _reader(self, name: str) -> Callable[[int], tuple[list[RefRecord], int]]:
-        return lambda since: self._source.read_refs(self._cell.id, name, since)
+    def _reader(self, name: str) -> Callable[[int], tuple[RefColumns | None, int]]:
+        return lambda since: self._source.read_columns(self._cell.id, name, since)
 
     def _retryable(self, progress: CellProgress) -> Mapping[str, int]:
         if self._retries is None or not any(line.failed for line in progress.lines):

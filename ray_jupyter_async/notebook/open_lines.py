@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections import deque
-from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..tracking.progress import ErrorGroup, LineProgress, RefRecord
+    from ..tracking.progress import ErrorGroup, LineProgress
+    from ..tracking.ref_columns import RefColumns
 
 #: Refs in one message: the page takes them in within a few milliseconds.
 REFS_PER_MESSAGE = 4_096
@@ -45,12 +44,12 @@ class OpenLine:
     name
         The line's.
     read
-        `Tracker.read_refs` of the cell and line: gives what changed since a
+        `Tracker.read_columns` of the cell and line: gives what changed since a
         version, and the new version.
     """
 
     def __init__(
-        self, name: str, read: Callable[[int], tuple[list[RefRecord], int]]
+        self, name: str, read: Callable[[int], tuple[RefColumns | None, int]]
     ) -> None:
         self.name = name
         self._read = read
@@ -60,7 +59,9 @@ class OpenLine:
         """Tell everything anew: somebody has just opened the line."""
         self._version = 0
         self._sent = 0
-        self._backlog: deque[RefRecord] = deque()
+        # What was read, and how many of it are told.
+        self._backlog: RefColumns | None = None
+        self._told = 0
         self._nodes = _Texts()
         self._errors = _Texts()
         self._groups: tuple[ErrorGroup, ...] | None = None
@@ -68,7 +69,7 @@ class OpenLine:
     @property
     def behind(self) -> bool:
         """Whether there was more to say than fits into one round."""
-        return bool(self._backlog)
+        return self._backlog is not None
 
     def messages(self, line: LineProgress, now: float) -> list[Message]:
         """Return what is to be sent in this round.
@@ -80,14 +81,15 @@ class OpenLine:
         now
             Seconds on the clock of the line's records.
         """
-        if not self._backlog:
-            changed, self._version = self._read(self._version)
-            self._backlog.extend(changed)
+        if self._backlog is None:
+            self._backlog, self._version = self._read(self._version)
+            self._told = 0
         made: list[Message] = []
-        # The first one also when it is empty: it voids what the page had.
-        while (self._backlog or not self._sent) and len(made) < MESSAGES_PER_ROUND:
-            count = min(len(self._backlog), REFS_PER_MESSAGE)
-            part = [self._backlog.popleft() for _ in range(count)]
+        while len(made) < MESSAGES_PER_ROUND:
+            part = self._next_part()
+            # The first one also when it is empty: it voids what the page had.
+            if part is None and self._sent:
+                break
             made.append(self._refs(part, now))
             self._sent += 1
         if line.errors != self._groups:
@@ -95,13 +97,24 @@ class OpenLine:
             made.append(self._error_groups(line.errors))
         return made
 
-    def _refs(self, records: Sequence[RefRecord], now: float) -> Message:
-        columns = _columns(records, self._nodes, self._errors)
+    def _next_part(self) -> RefColumns | None:
+        backlog = self._backlog
+        if backlog is None:
+            return None
+        start, self._told = self._told, self._told + REFS_PER_MESSAGE
+        if self._told >= backlog.length:
+            self._backlog = None
+        if start >= backlog.length:
+            return None
+        return backlog.part(start, self._told)
+
+    def _refs(self, part: RefColumns | None, now: float) -> Message:
+        columns = b"" if part is None else _bytes(part, self._nodes, self._errors)
         content = {
             "refs": self.name,
             "start": self._sent == 0,
             "seq": self._sent,
-            "count": len(records),
+            "count": 0 if part is None else part.length,
             "now": round(now, 3),
             "nodes": self._nodes.take_new(),
             "errors": self._errors.take_new(),
@@ -127,9 +140,20 @@ class _Texts:
 
     def __init__(self) -> None:
         self._codes = {"": 0}
+        # The same, by the numbers of `RefColumns.words`.
+        self._by_number = {0: 0}
         self._new: list[str] = []
 
-    def code(self, text: str) -> int:
+    def codes(self, numbers: array[int], words: Sequence[str]) -> array[int]:
+        """Give the code of each of these words."""
+        if not any(numbers):
+            return numbers
+        known = self._by_number
+        for number in sorted(set(numbers).difference(known)):
+            known[number] = self._code(words[number])
+        return array("H", map(known.__getitem__, numbers))
+
+    def _code(self, text: str) -> int:
         code = self._codes.get(text)
         if code is None:
             if len(self._codes) >= _MOST_TEXTS:
@@ -145,35 +169,21 @@ class _Texts:
         return new
 
 
-def _columns(records: Sequence[RefRecord], nodes: _Texts, errors: _Texts) -> bytes:
-    if not records:
-        return b""
-    (
-        index,
-        _keys,
-        state,
-        submitted,
-        started,
-        ended,
-        node,
-        worker,
-        attempt,
-        size,
-        error,
-    ) = zip(*records, strict=True)
-    columns = [
-        array("d", [nan if bytes_ is None else bytes_ for bytes_ in size]),
-        array("I", index),
-        array("f", submitted),
-        array("f", [nan if at is None else at for at in started]),
-        array("f", [nan if at is None else at for at in ended]),
-        array("I", worker),
-        array("H", map(nodes.code, node)),
-        array("H", map(errors.code, error)),
-        array("B", state),
-        array("B", [min(number, 255) for number in attempt]),
+def _bytes(part: RefColumns, nodes: _Texts, errors: _Texts) -> bytes:
+    columns: list[array[Any]] = [
+        part.size,
+        part.index,
+        array("f", part.submitted),
+        array("f", part.started),
+        array("f", part.ended),
+        part.worker,
+        nodes.codes(part.node, part.words),
+        errors.codes(part.error, part.words),
+        part.state,
+        part.attempt,
     ]
     if sys.byteorder == "big":
+        columns = [column[:] for column in columns]
         for column in columns:
             column.byteswap()
-    return b"".join(column.tobytes() for column in columns)
+    return b"".join(columns)

@@ -42,10 +42,11 @@ from .static_timeline import timed_tasks, timeline_html, workers_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..tracking.progress import CellProgress, ErrorGroup, LineProgress, RefRecord
+    from ..tracking.progress import CellProgress, ErrorGroup, LineProgress
+    from ..tracking.ref_columns import RefColumns
     from .static_timeline import Task
 
-    ReadRefs = Callable[[str], Sequence[RefRecord]]
+    ReadRefs = Callable[[str], RefColumns | None]
 
 # The column of names, in characters, as in widget/main.js.
 _WIDEST_NAMES = 28
@@ -69,7 +70,7 @@ def progress_bundle(
     progress
         The counts of one cell.
     read_refs
-        Gives the records of a line by its name, for the timelines; without it
+        Gives the refs of a line by its name, for the timelines; without it
         there are none.
 
     Returns

@@ -18,7 +18,7 @@ from .static_style import CODE_FONT, MUTED, TRACK, fill
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..tracking.progress import RefRecord
+    from ..tracking.ref_columns import RefColumns
 
 #: More workers than these share rows: those of one node, and at last all.
 MOST_ROWS = 8
@@ -59,27 +59,35 @@ class Row(NamedTuple):
     tasks: list[Task]
 
 
-def timed_tasks(records: Iterable[RefRecord], now: float) -> list[Task]:
+def timed_tasks(refs: RefColumns | None, now: float) -> list[Task]:
     """Return the tasks of which it is known where and when they ran.
 
     Parameters
     ----------
-    records
-        Of one line.
+    refs
+        Of one line; None for none.
     now
         Where those that still run end, in seconds of the line's clock.
     """
-    tasks = []
-    for record in records:
-        kind = _KINDS.get(record.state)
-        if kind is None or record.started is None or not (record.worker or record.node):
+    tasks: list[Task] = []
+    if refs is None:
+        return tasks
+    words = refs.words
+    for state, started, ended, node, worker in zip(
+        refs.state, refs.started, refs.ended, refs.node, refs.worker, strict=True
+    ):
+        # Not a number: not known.
+        if started != started or not (worker or node):
             continue
-        end = record.ended
-        if end is None:
-            if record.state.settled:
+        kind = _KINDS.get(RefState(state))
+        if kind is None:
+            continue
+        end = ended
+        if end != end:
+            if RefState(state).settled:
                 continue  # its end is not known, and it is not now
-            end = max(now, record.started)
-        tasks.append(Task(record.started, end, kind, record.node, record.worker))
+            end = max(now, started)
+        tasks.append(Task(started, end, kind, words[node], worker))
     return tasks
 
 

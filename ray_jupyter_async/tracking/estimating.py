@@ -17,6 +17,10 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Seconds.
 WINDOW = 30.0
@@ -48,20 +52,24 @@ class Pace:
         self._running: dict[bytes, float] = {}
         self._durations: deque[float] = deque(maxlen=_SIBLINGS)
 
-    def settled(self, at: float, key: bytes) -> None:
-        """Note that a ref has settled."""
-        self._total += 1
+    def settled(self, at: float, keys: Sequence[bytes]) -> None:
+        """Note that these refs have settled, the last of them at this time."""
+        if not keys:
+            return
+        self._total += len(keys)
         self._last = max(self._last, at)
         buckets = self._buckets
         if buckets and at < buckets[-1][0] + _BUCKET:
-            buckets[-1] = (buckets[-1][0], buckets[-1][1] + 1)
+            buckets[-1] = (buckets[-1][0], buckets[-1][1] + len(keys))
         else:
-            buckets.append((at, 1))
+            buckets.append((at, len(keys)))
             while buckets[0][0] < at - WINDOW:
                 buckets.popleft()
-        started = self._running.pop(key, None)
-        if started is not None:
-            self._durations.append(at - started)
+        if self._running:
+            for key in keys:
+                started = self._running.pop(key, None)
+                if started is not None:
+                    self._durations.append(at - started)
 
     def ran(self, key: bytes, started: float, ended: float | None) -> None:
         """Note since when a task runs, or for how long it ran."""

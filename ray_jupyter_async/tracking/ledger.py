@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .error_groups import Failure
 from .lines import LineTally, merge_lines
@@ -117,34 +117,54 @@ class Ledger:
         self._drained_at = time.monotonic()
         # Submitted comes before awaited.
         waiting = len(self._inbox)
-        for new in self._take_submitted():
-            cell = self._cell(new.origin)
-            for key in new.ids():
-                cell.submitted(key, new.at, new.name, of_driver=new.of_driver)
-            self._changed.add(new.origin)
+        self._apply_submitted()
         # Not "until empty": records may come in as fast as they are applied.
         for _ in range(waiting):
-            for event in self._inbox.popleft():
-                self._apply(event)
+            self._apply(self._inbox.popleft())
         if len(self._cells) > self._keep_cells:
             self._retire_cells()
 
-    def _apply(self, event: AwaitEvent | WatchEvent) -> None:
-        kind, key, origin, at, outcome, error, message, traceback, size = event
-        cell = self._cell(origin)
-        if kind == "awaited" or kind == "watched":
-            cell.awaited(key, at, self._name_of)
-        elif kind == "unwatched":
-            cell.unwatched(key, at)
-        else:
-            failure = None
-            if error is not None:
-                failure = Failure(error, message, traceback)
-            if kind == "settled":
-                cell.settled(key, at, outcome, failure, size)
+    def _apply_submitted(self) -> None:
+        alike: dict[tuple[Hashable, str, bool], dict[bytes, float]] = {}
+        for new in self._take_submitted():
+            times = alike.setdefault((new.origin, new.name, new.of_driver), {})
+            if new.returns == 1:
+                times[new.key] = new.at
             else:
-                cell.ready(key, at, failure)
+                times.update(dict.fromkeys(new.ids(), new.at))
+        for (origin, name, of_driver), times in alike.items():
+            self._cell(origin).submitted(name, times, of_driver=of_driver)
+            self._changed.add(origin)
+
+    def _apply(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
+        """Apply a batch, of which many in a row may be alike."""
+        if not events:
+            return
+        start = 0
+        kind, origin = events[0].kind, events[0].origin
+        for position, event in enumerate(events):
+            if event[0] != kind or event[2] is not origin:
+                self._apply_alike(kind, origin, events[start:position])
+                start = position
+                kind, origin = event.kind, event.origin
+        self._apply_alike(kind, origin, events[start:] if start else events)
+
+    def _apply_alike(self, kind: str, origin: Hashable, events: Sequence[Any]) -> None:
+        """Apply events of one kind and cell."""
+        cell = self._cell(origin)
         self._changed.add(origin)
+        if kind == "awaited" or kind == "watched":
+            cell.awaited(events, self._name_of)
+        elif kind == "settled":
+            cell.settled(events)
+        elif kind == "unwatched":
+            for event in events:
+                cell.unwatched(event.key, event.at)
+        else:
+            for event in events:
+                error = event.error
+                failure = None if error is None else Failure(error)
+                cell.ready(event.key, event.at, failure)
 
     def _retire_cells(self) -> None:
         # One that still awaits something stays, however old.

@@ -11,12 +11,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .progress import RefRecord, RefState
+from .progress import RefState
+from .ref_columns import RefColumns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Number = TypeVar("Number", int, float)
 
 #: Somebody awaits or watches the ref.
 AWAITED = 1
@@ -28,14 +32,14 @@ REVISABLE = 4
 OF_DRIVER = 8
 #: The task's own end is known, from its events.
 TIMED = 16
-# Stands in the queue of those that may be evicted.
-_QUEUED = 32
+#: Stands in the queue of those that may be evicted.
+QUEUED = 32
 
 _UNKNOWN = math.nan
-# What a column of 16 bits can count.
+# What a column of 16 bits, and one of 8, can count.
 _MOST_WORDS = 0xFFFF
+_MOST_ATTEMPTS = 0xFF
 _SETTLED = bytes(state.settled for state in RefState)
-_STATES = tuple(RefState)
 # Distinct errors that are kept with their messages.
 _MOST_MESSAGES = 20_000
 # So many entries of a line's log of changes are kept beyond twice its records.
@@ -69,10 +73,10 @@ class LineRecords:
         """How many changes there were."""
         return self._log_start + len(self._log)
 
-    def changed(self, slot: int) -> None:
-        """Note a change."""
+    def changed(self, slots: Iterable[int]) -> None:
+        """Note changes."""
         log = self._log
-        log.append(slot)
+        log.extend(slots)
         if len(log) > 2 * self.live + _SPARE_LOG:
             half = len(log) // 2
             self._log_start += half
@@ -100,18 +104,20 @@ class Records:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.state = bytearray()
-        self.flags = bytearray()
+        self.state = array("B")
+        self.flags = array("B")
         self.submitted = array("d")
         self.started = array("d")
         self.ended = array("d")
+        #: Bytes; not a number while that is unknown.
+        self.size = array("d")
+        #: None where there is no record.
+        self.lines: list[LineRecords | None] = []
         self._keys: list[bytes] = []
-        self._lines: list[LineRecords | None] = []
         self._index = array("I")
         self._node = array("H")
         self._worker = array("I")
-        self._attempt = array("H")
-        self.size = array("q")
+        self._attempt = array("B")
         self._error = array("H")
         self._free = array("I")
         self._settled: deque[int] = deque()
@@ -122,56 +128,76 @@ class Records:
     def __len__(self) -> int:
         return len(self._keys) - len(self._free)
 
-    def new(self, line: LineRecords, key: bytes, state: RefState, at: float) -> int:
-        """Make a record, and evict an old one if there are too many."""
-        if len(self) >= self.limit:
-            self._evict()
-        if self._free:
-            slot = self._free.pop()
-            self._keys[slot] = key
-            self._lines[slot] = line
-            self.state[slot] = state
-            self.flags[slot] = 0
-            self.submitted[slot] = at
-            self.started[slot] = self.ended[slot] = _UNKNOWN
-            self._index[slot] = line.made
-            self._node[slot] = self._worker[slot] = self._attempt[slot] = 0
-            self.size[slot] = -1
-            self._error[slot] = 0
-        else:
-            slot = len(self._keys)
-            self._keys.append(key)
-            self._lines.append(line)
-            self.state.append(state)
-            self.flags.append(0)
-            self.submitted.append(at)
-            self.started.append(_UNKNOWN)
-            self.ended.append(_UNKNOWN)
-            self._index.append(line.made)
-            self._node.append(0)
-            self._worker.append(0)
-            self._attempt.append(0)
-            self.size.append(-1)
-            self._error.append(0)
-        line.made += 1
-        line.live += 1
-        line.slots.append(slot)
+    def new(
+        self,
+        line: LineRecords,
+        keys: Sequence[bytes],
+        state: RefState,
+        times: Sequence[float],
+    ) -> Sequence[int]:
+        """Make records, evict old ones if there are too many, and give the slots.
+
+        Parameters
+        ----------
+        line
+            The line of all.
+        keys, times
+            Each one's id, and when it was submitted.
+        state
+            Of all.
+        """
+        self._make_room(len(keys))
+        slots = self._free[len(self._free) - min(len(keys), len(self._free)) :]
+        reused = len(slots)
+        if reused:
+            del self._free[-reused:]
+            # `_drop` left the other columns as those of a new record.
+            for slot, key, at, index in zip(
+                slots, keys, times, range(line.made, line.made + reused), strict=False
+            ):
+                self._keys[slot] = key
+                self.lines[slot] = line
+                self.state[slot] = state
+                self.submitted[slot] = at
+                self._index[slot] = index
+        more = len(keys) - reused
+        if more:
+            slots.extend(range(len(self._keys), len(self._keys) + more))
+            self._keys.extend(keys[reused:])
+            self.lines.extend([line] * more)
+            self.state.extend([state] * more)
+            self.submitted.extend(times[reused:])
+            self._index.extend(range(line.made + reused, line.made + len(keys)))
+            for column in (self.started, self.ended, self.size):
+                column.extend([_UNKNOWN] * more)
+            for words in (
+                *(self.flags, self._attempt),
+                *(self._node, self._worker, self._error),
+            ):
+                words.frombytes(bytes(words.itemsize * more))
+        line.made += len(keys)
+        line.live += len(keys)
+        line.slots.extend(slots)
         if len(line.slots) > 2 * line.live + 64:
             line.slots = array("I", self._of(line))
-        line.changed(slot)
-        return slot
+        line.changed(slots)
+        return slots
 
     def set_state(self, slot: int, state: RefState) -> None:
         """Change the state; one that has settled may be evicted from now on."""
         self.state[slot] = state
-        self.line_of(slot).changed(slot)
-        if _SETTLED[state] and not self.flags[slot] & _QUEUED:
-            self.flags[slot] |= _QUEUED
+        self._changed(slot)
+        if _SETTLED[state] and not self.flags[slot] & QUEUED:
+            self.flags[slot] |= QUEUED
             self._settled.append(slot)
+
+    def may_evict(self, slots: Iterable[int]) -> None:
+        """Note that these have settled; each has just got its `QUEUED`."""
+        self._settled.extend(slots)
 
     def line_of(self, slot: int) -> LineRecords:
         """Give the line that a record is of."""
-        line = self._lines[slot]
+        line = self.lines[slot]
         assert line is not None
         return line
 
@@ -207,7 +233,7 @@ class Records:
             _UNKNOWN if ended is None else ended,
             self._number(node),
             worker,
-            min(attempt, _MOST_WORDS),
+            min(attempt, _MOST_ATTEMPTS),
         )
         columns = (self.started, self.ended, self._node, self._worker, self._attempt)
         old = tuple(column[slot] for column in columns)
@@ -224,12 +250,14 @@ class Records:
                 self._drop(slot, line)
             line.slots = array("I")
         # Their places in the queue must not stand for whoever gets the slots.
-        self._settled = deque(s for s in self._settled if self._lines[s] is not None)
+        self._settled = deque(s for s in self._settled if self.lines[s] is not None)
 
     def read(
         self, line: LineRecords, since: int, clock: float
-    ) -> tuple[list[RefRecord], int]:
+    ) -> tuple[RefColumns, int]:
         """Give the records of a line that changed after version `since`.
+
+        Those that were made since then are in their order.
 
         Parameters
         ----------
@@ -240,44 +268,43 @@ class Records:
         clock
             What the records' times are to count from.
         """
-        lines = self._lines
-        rows = [
-            self._row(slot, clock)
-            for slot in line.changed_since(since)
-            if lines[slot] is line
-        ]
-        rows.sort(key=lambda row: row.index)
-        return rows, line.version
-
-    def _row(self, slot: int, clock: float) -> RefRecord:
-        started, ended = self.started[slot], self.ended[slot]
-        size = self.size[slot]
-        return RefRecord(
-            self._index[slot],
-            self._keys[slot],
-            _STATES[self.state[slot]],
-            self.submitted[slot] - clock,
-            None if started != started else started - clock,
-            None if ended != ended else ended - clock,
-            self._words[self._node[slot]],
-            self._worker[slot],
-            self._attempt[slot],
-            None if size < 0 else size,
-            self._words[self._error[slot]],
+        slots = self._changed_since(line, since)
+        places = _places(slots)
+        columns = RefColumns(
+            index=_pick(self._index, places),
+            state=_pick(self.state, places),
+            submitted=_after(clock, _pick(self.submitted, places)),
+            started=_after(clock, _pick(self.started, places)),
+            ended=_after(clock, _pick(self.ended, places)),
+            node=_pick(self._node, places),
+            worker=_pick(self._worker, places),
+            attempt=_pick(self._attempt, places),
+            size=_pick(self.size, places),
+            error=_pick(self._error, places),
+            words=self._words,
         )
+        return columns, line.version
+
+    def read_keys(self, line: LineRecords, since: int) -> list[bytes]:
+        """Give the ids of the refs that `read` tells of, in the same order."""
+        return [self._keys[slot] for slot in self._changed_since(line, since)]
+
+    def _changed_since(self, line: LineRecords, since: int) -> list[int]:
+        lines = self.lines
+        return [slot for slot in line.changed_since(since) if lines[slot] is line]
 
     def _of(self, line: LineRecords) -> Iterator[int]:
-        lines = self._lines
+        lines = self.lines
         return (s for s in dict.fromkeys(line.slots) if lines[s] is line)
 
     def _changed(self, slot: int) -> None:
-        self.line_of(slot).changed(slot)
+        self.line_of(slot).changed((slot,))
 
-    def _evict(self) -> None:
-        while self._settled and len(self) >= self.limit:
+    def _make_room(self, count: int) -> None:
+        while self._settled and len(self) + count > self.limit:
             slot = self._settled.popleft()
-            self.flags[slot] &= ~_QUEUED
-            line = self._lines[slot]
+            self.flags[slot] &= ~QUEUED
+            line = self.lines[slot]
             # It may be pending again.
             if line is not None and _SETTLED[self.state[slot]]:
                 line.forget(self._keys[slot])
@@ -285,8 +312,11 @@ class Records:
 
     def _drop(self, slot: int, line: LineRecords) -> None:
         line.live -= 1
-        self._lines[slot] = None
+        self.lines[slot] = None
         self._keys[slot] = b""
+        self.flags[slot] = self._attempt[slot] = 0
+        self._node[slot] = self._worker[slot] = self._error[slot] = 0
+        self.started[slot] = self.ended[slot] = self.size[slot] = _UNKNOWN
         self._free.append(slot)
 
     def _number(self, text: str) -> int:
@@ -297,3 +327,25 @@ class Records:
             number = self._number_of[text] = len(self._words)
             self._words.append(text)
         return number
+
+
+def _places(slots: Sequence[int]) -> slice | itemgetter[Any]:
+    """Give where these slots are in a column.
+
+    Those of a new line stand side by side: one copy of memory for a column.
+    """
+    if not slots:
+        return slice(0)
+    if slots == list(range(slots[0], slots[-1] + 1)):
+        return slice(slots[0], slots[-1] + 1)
+    return itemgetter(*slots)
+
+
+def _pick(column: array[Number], places: slice | itemgetter[Any]) -> array[Number]:
+    if isinstance(places, slice):
+        return column[places]
+    return array(column.typecode, places(column))
+
+
+def _after(clock: float, times: array[float]) -> array[float]:
+    return array("d", [at - clock for at in times])

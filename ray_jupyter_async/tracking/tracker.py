@@ -21,6 +21,7 @@ from .watches import Watches
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
+    from .ref_columns import RefColumns
     from .submissions import Submission
     from .task_events import TaskEvent
     from .watches import Ref, Watcher
@@ -120,8 +121,11 @@ class Tracker(Ledger):
         with self._lock:
             self._apply_inbox()
             cell = self._cell(origin)
+            by_name: dict[str, dict[bytes, float]] = {}
             for key in keys:
-                cell.submitted(key, now, self._name_of(key), of_driver=True)
+                by_name.setdefault(self._name_of(key), {})[key] = now
+            for name, times in by_name.items():
+                cell.submitted(name, times, of_driver=True)
             self._changed.add(origin)
 
     def cancel(
@@ -218,6 +222,31 @@ class Tracker(Ledger):
             line = None if cell is None else cell.lines.get(name)
             if line is None:
                 return [], 0
+            keys = self._records.read_keys(line.records, since)
+            columns, version = self._records.read(
+                line.records, since, line.first_awaited
+            )
+        # By index, of which there is but one each.
+        return sorted(columns.rows(keys)), version
+
+    def read_columns(
+        self, origin: Hashable, name: str, since: int = 0
+    ) -> tuple[RefColumns | None, int]:
+        """Return what `read_refs` does in columns, without the refs' ids.
+
+        Returns
+        -------
+        RefColumns or None
+            None if there is no such line.
+        int
+            The version to ask with next time.
+        """
+        with self._lock:
+            self._apply_inbox()
+            cell = self._cells.get(origin)
+            line = None if cell is None else cell.lines.get(name)
+            if line is None:
+                return None, 0
             return self._records.read(line.records, since, line.first_awaited)
 
     def snapshot(self) -> Progress:
@@ -329,6 +358,8 @@ class Tracker(Ledger):
         running
             The ids of the tasks that run, as in `end_finished`.
         """
+        if not events:
+            return
         with self._lock:
             self._apply_inbox()
             for origin, of_cell in keys.items():
@@ -340,7 +371,7 @@ class Tracker(Ledger):
                     event = events.get(task)
                     if event is not None:
                         cell.task_event(key, event, ended=task not in running)
-                self._changed.add(origin)
+                        self._changed.add(origin)
         self._tell()
 
     def set_reasons(self, origin: Hashable, reasons: Mapping[str, str]) -> None:
@@ -349,6 +380,8 @@ class Tracker(Ledger):
             cell = self._cells.get(origin)
             if cell is not None:
                 for line in cell.lines.values():
-                    line.reason = reasons.get(line.name, "")
-                self._changed.add(origin)
+                    reason = reasons.get(line.name, "")
+                    if reason != line.reason:
+                        line.reason = reason
+                        self._changed.add(origin)
         self._tell()
