@@ -2,7 +2,7 @@
  * The refs of one open line, in columns, as the kernel sends them.
  *
  * A message holds the changed refs only. Its bytes are columns one after the
- * other, little endian, in the order of `LAYOUT`: the twin of ref_columns.py.
+ * other, little endian, in the order of `LAYOUT`: the twin of open_lines.py.
  */
 
 /** @typedef {Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array} Column */

@@ -17,10 +17,11 @@ import { at } from "./ref_columns.js";
  */
 
 const SLOTS_PER_STEP = 4096;
+/** Keys sorted in one step: the engine takes about a millisecond. */
+const KEYS_PER_RUN = 8192;
 
 // A key of 32 bits and a slot of 20 fit into a double's 53. Sorting numbers
-// without a comparing function is what engines do natively: 100,000 in about
-// 10 ms, where a comparing function takes ten times as long.
+// without a comparing function is what engines do natively, ten times as fast.
 const SLOT_FACTOR = 2 ** 20;
 const LARGEST_KEY = 2 ** 32 - 1;
 
@@ -100,6 +101,41 @@ function holding(refs, text) {
 }
 
 /**
+ * Sorts numbers step by step: runs of them, then two runs into one.
+ *
+ * @param {Float64Array} keys Whose order is lost.
+ * @returns {Generator<void, Float64Array>}
+ */
+function* sorted(keys) {
+  const { length } = keys;
+  for (let first = 0; first < length; first += KEYS_PER_RUN) {
+    keys.subarray(first, first + KEYS_PER_RUN).sort();
+    yield;
+  }
+  let from = keys;
+  /** @type {Float64Array} */
+  let into = new Float64Array(length > KEYS_PER_RUN ? length : 0);
+  for (let run = KEYS_PER_RUN; run < length; run *= 2) {
+    for (let first = 0; first < length; first += 2 * run) {
+      const middle = Math.min(first + run, length);
+      const end = Math.min(middle + run, length);
+      let one = first;
+      let other = middle;
+      for (let i = first; i < end; i += 1) {
+        const takeOne =
+          other >= end || (one < middle && at(from, one) <= at(from, other));
+        into[i] = takeOne ? at(from, one) : at(from, other);
+        if (takeOne) one += 1;
+        else other += 1;
+        if (i % SLOTS_PER_STEP === 0) yield;
+      }
+    }
+    [from, into] = [into, from];
+  }
+  return from;
+}
+
+/**
  * Arranges refs step by step; the last step hands over the slots in order.
  *
  * @param {RefColumns} refs
@@ -139,11 +175,9 @@ export function* arrange(refs, { sort, descending, states, text }, done) {
     keys[i] = ordered * SLOT_FACTOR + slot;
     if (i % SLOTS_PER_STEP === 0) yield;
   }
-  yield;
-  keys.sort();
-  yield;
+  const inOrder = yield* sorted(keys);
   for (let i = 0; i < count; i += 1) {
-    slots[i] = at(keys, i) % SLOT_FACTOR;
+    slots[i] = at(inOrder, i) % SLOT_FACTOR;
     if (i % SLOTS_PER_STEP === 0) yield;
   }
   done(slots);

@@ -123,8 +123,9 @@ export class RefTable {
     this.force = false;
     this.shown = false;
     this.work = new SlicedWork();
-    /** @type {Int32Array} */
-    this.slots = new Int32Array(0);
+    /** The slots in order, as arranged; null where a position is its slot. */
+    /** @type {Int32Array | null} */
+    this.slots = null;
     /** @type {SortKey} */
     this.sort = "index";
     this.descending = false;
@@ -218,10 +219,12 @@ export class RefTable {
    * one it was meant for. In the refs' own order nothing moves anyway.
    */
   held() {
-    const natural = this.sort === "index" && !this.descending;
-    return (
-      !(natural && this.unfiltered()) && this.body.matches(":hover, :focus-within")
-    );
+    return !this.natural() && this.body.matches(":hover, :focus-within");
+  }
+
+  /** Whether all refs are shown in their own order: the usual case. */
+  natural() {
+    return this.sort === "index" && !this.descending && this.unfiltered();
   }
 
   unfiltered() {
@@ -230,6 +233,13 @@ export class RefTable {
 
   arrange() {
     if (!this.shown) return;
+    if (this.natural() && this.refs.inOrder) {
+      // Nothing to sort, choose or keep, however many there are.
+      this.work.stop();
+      this.slots = null;
+      this.draw();
+      return;
+    }
     const { version } = this.refs;
     const states = STATE_FILTERS[this.state.selectedIndex]?.[1] ?? [];
     const { sort, descending } = this;
@@ -252,8 +262,10 @@ export class RefTable {
   }
 
   drawRows() {
-    const { length } = this.slots;
+    // Before anything is written: else the browser would lay out at once.
+    const { scrollTop, clientHeight } = this.scroller;
     const all = this.refs.length;
+    const length = this.slots?.length ?? all;
     setText(
       this.found,
       this.unfiltered()
@@ -262,7 +274,6 @@ export class RefTable {
     );
     setAttribute(this.table, "aria-rowcount", String(length + 1));
     this.body.style.height = `${length * ROW_HEIGHT}px`;
-    const { scrollTop, clientHeight } = this.scroller;
     const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - ROWS_BEYOND);
     const seen = Math.ceil(clientHeight / ROW_HEIGHT) + 2 * ROWS_BEYOND;
     const count = Math.max(0, Math.min(seen, length - first));
@@ -275,7 +286,7 @@ export class RefTable {
     for (let position = first; position < first + count; position += 1) {
       // A ref keeps its row while both are in sight, and with it the focus.
       const row = this.rows[position % this.rows.length];
-      const slot = at(this.slots, position);
+      const slot = this.slots ? at(this.slots, position) : position;
       // After a new start there are fewer than were arranged.
       if (!row || slot >= all) continue;
       row.root.hidden = false;
