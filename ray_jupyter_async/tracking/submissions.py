@@ -90,12 +90,12 @@ class Submissions:
     """
 
     def __init__(self, limit: int = 200_000) -> None:
-        self._names: Recent[bytes, str] = Recent(limit)
-        # The same keys, so that each costs no more than its place in the dict.
-        self._origins: Recent[bytes, Hashable] = Recent(limit)
-        # One string per function, however many tasks: the ring then holds a
-        # pointer per task. Names given by `.options(name=...)` stay out of it,
-        # because there may be as many as tasks.
+        # A name and an origin. Tasks in a row that have the same share one pair, so
+        # that each costs no more than its place in the dict.
+        self._known: Recent[bytes, tuple[str, Hashable]] = Recent(limit)
+        self._last_pair: tuple[str, Hashable] = "", None
+        # One string per function, however many tasks. Names given by
+        # `.options(name=...)` stay out of it, because there may be as many as tasks.
         self._method_names: Recent[tuple[str, str], str] = Recent(10_000)
         self._function_names: Recent[str, str] = Recent(10_000)
         # Of tasks that take refs as arguments: the tasks that make these.
@@ -111,9 +111,8 @@ class Submissions:
         #: Called as a Ray session in which something was submitted is about to
         #: end.
         self.on_session_end: Callable[[], None] | None = None
-        # By thread: whether Ray's driver is who submits there, and in which
-        # session that was found out.
-        self._driver_threads: dict[int, tuple[Any, bool]] = {}
+        # By thread: whether Ray's driver is who submits there, in this session.
+        self._driver_threads: dict[int, bool] = {}
         self._core: Any = None
         self._hooks: list[_Hook] = []
         self._ref_type: Any = None
@@ -163,9 +162,9 @@ class Submissions:
             The name of the task that makes it, ``"ray.put"``, or
             ``"other refs"`` for one from elsewhere or long ago.
         """
-        name = self._names.get(key[:TASK_ID_BYTES])
-        if name is not None:
-            return name
+        known = self._known.get(key[:TASK_ID_BYTES])
+        if known is not None:
+            return known[0]
         if is_put(key):
             return PUT_NAME
         return UNKNOWN_NAME
@@ -178,7 +177,8 @@ class Submissions:
         task
             The task's id, or the id of one of its refs.
         """
-        return self._origins.get(task[:TASK_ID_BYTES])
+        known = self._known.get(task[:TASK_ID_BYTES])
+        return None if known is None else known[1]
 
     def may_stream(self, task: bytes) -> bool:
         """Return whether a task is a streaming generator, or not known not to be.
@@ -188,7 +188,7 @@ class Submissions:
         task
             Its id.
         """
-        return task in self._streams or task not in self._names
+        return task in self._streams or task not in self._known
 
     def dependencies_of(self, task: bytes) -> tuple[bytes, ...]:
         """Return the ids of the tasks that make a task's arguments.
@@ -204,7 +204,7 @@ class Submissions:
         return [fresh.popleft() for _ in range(len(fresh))]
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._known)
 
     def _note_function(
         self,
@@ -264,13 +264,21 @@ class Submissions:
         key = ref.binary()
         task: bytes = key[:TASK_ID_BYTES]
         who = origin.get()
-        self._names[task] = name
-        self._origins[task] = who
+        pair = self._last_pair
+        if pair[0] is not name or pair[1] is not who:
+            pair = self._last_pair = name, who
+        self._known[task] = pair
         if streams:
             self._streams[task] = True
         if args:
-            self._note_dependencies(task, args)
-        of_driver = self._of_driver()
+            ref_type = self._ref_type
+            for arg in args:
+                if type(arg) is ref_type:
+                    self._note_dependencies(task, args)
+                    break
+        of_driver = self._driver_threads.get(threading.get_ident())
+        if of_driver is None:
+            of_driver = self._of_driver()
         fields = (key, returns, name, who, time.monotonic(), of_driver)
         # As `Submission(*fields)`, without the Python function in between.
         self._fresh.append(tuple.__new__(Submission, fields))
@@ -284,25 +292,23 @@ class Submissions:
     def _note_dependencies(self, task: bytes, args: Any) -> None:
         ref_type = self._ref_type
         made_by = [arg.binary() for arg in args if type(arg) is ref_type]
-        if made_by:
-            self._dependencies[task] = tuple(
-                key[:TASK_ID_BYTES]
-                for key in made_by[:_MOST_DEPENDENCIES]
-                if not is_put(key)
-            )
+        self._dependencies[task] = tuple(
+            key[:TASK_ID_BYTES]
+            for key in made_by[:_MOST_DEPENDENCIES]
+            if not is_put(key)
+        )
 
     def _of_driver(self) -> bool:
+        """Find out whether the driver submits on this thread, once in a session."""
         core = connected_core()
-        thread = threading.get_ident()
-        known = self._driver_threads.get(thread)
-        if known is None or known[0] is not core:
-            if core is not self._core:
-                self._core = core
-                before_disconnect(self._session_ends)
-            if len(self._driver_threads) > 1000:
-                self._driver_threads.clear()  # of threads that have ended
-            known = self._driver_threads[thread] = (core, submits_for_driver())
-        return known[1]
+        if core is not self._core:
+            self._core = core
+            before_disconnect(self._session_ends)
+        if len(self._driver_threads) > 1000:
+            self._driver_threads.clear()  # of threads that have ended
+        found = submits_for_driver()
+        self._driver_threads[threading.get_ident()] = found
+        return found
 
     def _session_ends(self) -> None:
         self._core = None
