@@ -1,8 +1,12 @@
 """What the live display costs: the kernel's CPU, and the page's tasks.
 
 A cell of a real kernel in a real JupyterLab feeds the tracker with 100,000 refs at
-10,000 changes a second, as the converter would; Ray has no part in it. The browser's
-own trace tells of tasks that hold the page up.
+10,000 changes a second, as the converter would; Ray has no part in it. Counted is the
+CPU of the threads that work for the display alone, from the first change to the last:
+the pump, which also does the tracker's counting, the one that looks at the cluster,
+and ipykernel's that sends. The feed itself is the cell's own thread and not counted.
+
+The browser's own trace tells of tasks that hold the page up.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ def feed(kind, keys, **ended):
         time.sleep(max(0, began + (first + chunk) / {CHANGES_PER_SECOND} - now))
     return time.monotonic() - began
 
-THREADS = ("ray_jupyter_async pump", "IOPub")
+THREADS = ("ray_jupyter_async pump", "ray_jupyter_async view", "IOPub")
 before = cpu_seconds(*THREADS)
 took = feed("awaited", keys[:-1])
 took += feed("settled", keys[:-1], outcome=Outcome.RESOLVED)
@@ -114,7 +118,8 @@ def _tasks(trace: bytes) -> list[float]:
     return [
         event["tdur"] / 1000
         for event in events
-        if event["name"].endswith("RunTask")
+        # Others of a like name are parts of it.
+        if event["name"] == "RunTask"
         and "tdur" in event
         and (event["pid"], event["tid"]) in main
     ]
