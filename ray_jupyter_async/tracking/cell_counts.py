@@ -61,6 +61,8 @@ class CellCounts:
         self.pending = self.waiting = 0
         self._records = records
         self._slots: dict[bytes, int] = {}
+        # So many of the first of these have settled, at least.
+        self._settled_first = 0
         self._line_at: dict[LineRecords, LineTally] = {}
         # Of refs awaited more than once at a time: how many awaits beyond the
         # first are open.
@@ -223,6 +225,8 @@ class CellCounts:
     def _forget(self, key: bytes) -> None:
         # The record was evicted; the counts stay.
         del self._slots[key]
+        # Whichever it was: so many still have.
+        self._settled_first = max(0, self._settled_first - 1)
         if not self._slots:
             # A new one: a dict does not give back what it has grown to.
             self._slots = {}
@@ -323,6 +327,7 @@ class CellCounts:
         records.set_state(slot, state)
         if SETTLED[old] and not SETTLED[state]:
             self.pending += 1
+            self._settled_first = 0
             records.ended[slot] = math.nan
         elif SETTLED[state] and not SETTLED[old]:
             self.pending -= 1
@@ -352,5 +357,6 @@ class CellCounts:
     def _remove(self, line: LineTally) -> None:
         for key in [k for k, s in self._slots.items() if self._line(s) is line]:
             del self._slots[key]
+        self._settled_first = 0
         del self.lines[line.name], self._line_at[line.records]
         self._records.remove_all([line.records])

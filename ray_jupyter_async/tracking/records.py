@@ -195,6 +195,13 @@ class Records:
         """Note that these have settled; each has just got its `QUEUED`."""
         self._settled.extend(slots)
 
+    def settled_last(self) -> Iterator[int]:
+        """Give the slots of those that have settled, the last one first.
+
+        One that has settled again stands where it did the first time.
+        """
+        return reversed(self._settled)
+
     def line_of(self, slot: int) -> LineRecords:
         """Give the line that a record is of."""
         line = self.lines[slot]

@@ -6,9 +6,9 @@ from; the tracker owns the lock.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from .cell_counts import SETTLED, TASK_CANCELLED, CellCounts
@@ -103,19 +103,29 @@ class CellTally(CellCounts):
 
         Those of the first `most` refs that have not settled, which are the most
         likely to run, and of the last `most` that settled after `since` and of
-        whose tasks the end is not known from events.
+        whose tasks the end is not known from events. Takes the longer the more of
+        these there are, not the more refs the cell has.
         """
         records = self._records
-        state, flags, ended = records.state, records.flags, records.ended
+        state, flags = records.state, records.flags
         pending: list[bytes] = []
-        settled: deque[bytes] = deque(maxlen=most)
-        for key, slot in self._slots.items():
+        refs = itertools.islice(self._slots.items(), self._settled_first, None)
+        for key, slot in refs:
             if not SETTLED[state[slot]]:
-                if len(pending) < most:
-                    pending.append(key)
-            elif ended[slot] > since and not flags[slot] & TIMED:
-                settled.append(key)
-        return [*pending, *settled]
+                pending.append(key)
+                if len(pending) == most:
+                    break
+            elif not pending:
+                self._settled_first += 1
+        settled: list[bytes] = []
+        for slot in records.settled_last():
+            if records.lines[slot] not in self._line_at or not SETTLED[state[slot]]:
+                continue
+            if not flags[slot] & TIMED:
+                if records.ended[slot] <= since or len(settled) == most:
+                    break
+                settled.append(records.key(slot))
+        return [*pending, *reversed(settled)]
 
     def failed_in(self, key: bytes) -> str | None:
         """Give the name of the line in which a ref has failed; None if it has not."""
