@@ -1,0 +1,127 @@
+"""Combinators over Ray Client: as in a local session."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import ray
+
+from harness.client_tasks import MANY, echo, map_echo, run_for, settled, unloadable
+from harness.loops import run
+from ray_jupyter_async import (
+    as_completed,
+    as_future,
+    cancel,
+    gather,
+    get,
+    map,  # noqa: A004
+    wait,
+)
+
+pytestmark = [pytest.mark.client, pytest.mark.usefixtures("connection")]
+
+
+@pytest.mark.parametrize("fetch_local", [True, False])
+def test_wait_gives_what_is_ready_and_fetches_no_value(gate, fetch_local):
+    async def main():
+        refs = [unloadable(), gate.hold()]
+        looked = await wait(refs, timeout=5, fetch_local=fetch_local)
+        again = await wait(refs, timeout=0, fetch_local=fetch_local)
+        return refs, looked, again
+
+    refs, looked, again = run(main())
+    assert looked == again == ([refs[0]], [refs[1]])
+
+
+def test_wait_waits_for_as_many_as_asked(gate):
+    refs = [gate.hold(i) for i in range(MANY)]
+
+    async def main():
+        waiting = asyncio.ensure_future(wait(refs, num_returns=MANY))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        gate.open()
+        return await waiting
+
+    assert run(main()) == (refs, [])
+
+
+def test_as_completed_gives_refs_as_they_become_ready(gate):
+    async def main():
+        slow = gate.hold("slow")
+        quick = map_echo(range(3))
+        given = []
+        async for ref in as_completed([slow, *quick]):
+            given.append(ref)
+            if len(given) == 3:
+                gate.open()
+        return slow, quick, given
+
+    slow, quick, given = run(main())
+    assert given[-1] == slow
+    assert sorted(ref.hex() for ref in given[:3]) == sorted(ref.hex() for ref in quick)
+
+
+def test_as_completed_gives_values():
+    async def main():
+        refs = map_echo(range(MANY))
+        return [value async for _, value in as_completed(refs, with_results=True)]
+
+    assert sorted(run(main())) == list(range(MANY))
+
+
+def test_gather_gives_in_flight_results_in_order():
+    async def main():
+        return await gather(map_echo(range(300)))
+
+    assert run(main()) == list(range(300))
+
+
+def test_get_has_a_timeout(gate):
+    async def main():
+        pending, ready = gate.hold(), echo.remote(1)
+        await settled([ready])
+        assert await get([ready, ready], timeout=0) == [1, 1]
+        for timeout in (0, 0.2):
+            with pytest.raises(ray.exceptions.GetTimeoutError):
+                await get([ready, pending], timeout=timeout)
+
+    run(main())
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_map_submits_and_gives_results(ordered):
+    async def main():
+        return [value async for value in map(echo, range(20), ordered=ordered)]
+
+    assert sorted(run(main())) == list(range(20))
+
+
+def test_cancel_tells_what_became_of_each():
+    async def main():
+        ready, running = echo.remote(1), run_for.remote(60)
+        await settled([ready])
+        outcomes = [each.outcome.value for each in await cancel([ready, running])]
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            await as_future(running)
+        return outcomes
+
+    assert run(main()) == ["ready", "requested"]
+
+
+def test_results_of_actors_come_in_order():
+    @ray.remote(num_cpus=0)
+    class Counter:
+        def __init__(self):
+            self.count = 0
+
+        def add(self):
+            self.count += 1
+            return self.count
+
+    async def main():
+        counter = Counter.remote()
+        return await gather([counter.add.remote() for _ in range(30)])
+
+    assert run(main()) == list(range(1, 31))
