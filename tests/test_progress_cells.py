@@ -1,8 +1,8 @@
 """The live widget of real cells on a real Ray: when it shows, and what.
 
 What it sends and answers is in ``test_progress_widget.py``, the front end's part in
-``test_browser.py``; what a cell's counts are when
-Ray is not asked, in ``test_tracker.py``.
+``test_browser.py``, what can be set in ``test_progress_settings.py``; what a cell's
+counts are when Ray is not asked, in ``test_tracker.py``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import textwrap
 
 import pytest
 
-from harness import rays
 from harness.polling import poll
 from harness.progress_cells import (
-    SETUP,
     WIDGET,
-    Gates,
+    gated,
     lines_of,
+    prepared,
     shown,
     static,
     wait_for_widget,
@@ -26,26 +25,13 @@ from harness.progress_cells import (
 
 @pytest.fixture(scope="module")
 def ready(kernel):
-    """The module's kernel with a Ray, the extension and tasks that wait."""
-    kernel.ok(f"{rays.RAY_INIT};")
-    kernel.ok("%load_ext ray_jupyter_async")
-    kernel.ok("from ray_jupyter_async import progress")
-    kernel.ok(SETUP)
-    # Workers that are there already, so that no test waits for their start.
-    kernel.ok("await asyncio.gather(*[hold.remote('/') for _ in range(3)]);")
-    return kernel
+    return prepared(kernel)
 
 
 @pytest.fixture
 def cells(ready):
-    """A kernel in which no progress widget is open, before and after."""
-    gates = Gates(ready.folder)
-    ready.gates = gates
-    assert not shown(ready)
-    yield ready
-    gates.open_all()
-    poll(lambda: not shown(ready), 10, what="all widgets to be closed")
-    ready.ok("import gc; gc.collect();")
+    with gated(ready) as between:
+        yield between
 
 
 def test_a_quick_cell_shows_nothing(cells):
@@ -338,79 +324,6 @@ def test_nothing_is_pinned_after_a_cell_has_shown_progress(cells):
     assert "0" not in result.stdout
     count = "import gc; gc.collect(); print([references(key) for key in keys])"
     poll(lambda: cells.ok(count).stdout == "[0, 0, 0]\n", 10)
-
-
-def test_nothing_is_shown_when_progress_is_off(cells):
-    path, touch = cells.gates.new()
-    cells.ok('%config RayAsync.progress = "off"')
-    try:
-        result = cells.submit(
-            f"ref = hold.remote({path})\n"
-            "waited = await asyncio.wait([asyncio.ensure_future(ref)], timeout=1.2)\n"
-            "print('waited', flush=True)\n"
-            "value = await ref; del ref, waited"
-        )
-        cells.poll(lambda: result.stdout, 10)
-        touch()
-        cells.wait(result)
-        assert [output.kind for output in result.outputs] == ["stream"]
-    finally:
-        cells.ok('%config RayAsync.progress = "auto"')
-
-
-def test_progress_is_shown_when_asked_for_although_off(cells):
-    path, touch = cells.gates.new()
-    cells.ok('%config RayAsync.progress = "off"')
-    try:
-        result = cells.submit(
-            f"refs = [hold.remote({path})]; progress(refs); ray.get(refs); del refs"
-        )
-        wait_for_widget(cells, pending=1)
-        touch()
-        assert static(cells.wait(result)).startswith("hold  1/1")
-    finally:
-        cells.ok('%config RayAsync.progress = "auto"')
-
-
-def test_a_wrong_setting_is_refused_with_the_right_ones(cells):
-    # IPython's %config tells such an error on stderr, and the cell ends well.
-    told = cells.run('%config RayAsync.progress = "on"').stderr
-    assert "'progress'" in told
-    assert "['auto', 'off']" in told
-    assert cells.ok("%config RayAsync.progress").value == "'auto'"
-    # And keeps the wrong value in its own configuration.
-    told = cells.ok("%reload_ext ray_jupyter_async").stdout
-    assert "uses RayAsync.progress = 'auto', its default" in told
-    assert "['auto', 'off']" in told
-    assert "progress='auto'" in cells.ok("%ray_async").stdout
-    cells.ok('%config RayAsync.progress = "auto"')
-    assert not cells.ok("%reload_ext ray_jupyter_async").stdout
-
-
-def test_a_setting_stays_set_over_a_reload(cells):
-    cells.ok('%config RayAsync.progress = "off"')
-    assert "progress='off'" in cells.ok("%ray_async").stdout
-    cells.ok("%reload_ext ray_jupyter_async")
-    assert "progress='off'" in cells.ok("%ray_async").stdout
-    cells.ok('%config RayAsync.progress = "auto"')
-    assert "progress='auto'" in cells.ok("%ray_async").stdout
-
-
-def test_a_shorter_delay_is_respected(cells):
-    cells.ok("%config RayAsync.progress_delay = 0.0")
-    path, touch = cells.gates.new()
-    try:
-        result = cells.submit(
-            f"ref = hold.remote({path})\n"
-            "print(time.monotonic(), flush=True)\nawait ref; del ref"
-        )
-        wait_for_widget(cells, pending=1)
-        touch()
-        cells.wait(result)
-    finally:
-        cells.ok("%config RayAsync.progress_delay = 0.5")
-    (at,) = [m["received"] for m in result.messages if m["msg_type"] == "display_data"]
-    assert at - float(result.stdout) < 0.5
 
 
 def test_unload_during_a_live_widget_leaves_static_text(cells):

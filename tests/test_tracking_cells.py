@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import rays
-from harness.progress_cells import HOLD, shown
+from harness.progress_cells import HOLD, prepared, shown
 
 SETUP = f"""{HOLD}
 import gc, threading
@@ -23,12 +22,7 @@ def lines():
 
 @pytest.fixture(scope="module")
 def cells(kernel):
-    kernel.ok(f"{rays.RAY_INIT};")
-    kernel.ok("%load_ext ray_jupyter_async")
-    kernel.ok("from ray_jupyter_async import progress")
-    kernel.ok(SETUP)
-    kernel.ok("await asyncio.gather(*[hold.remote('/') for _ in range(3)]);")
-    return kernel
+    return prepared(kernel, SETUP)
 
 
 def shown_line(kernel, name, **counts):

@@ -5,11 +5,15 @@ The kernel is `harness.kernel.Kernel`; no fixture is here.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from . import rays
+from .polling import poll
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.kernel import Kernel
@@ -65,6 +69,28 @@ class Gates:
         """Make all files, so that no task outlives its test."""
         for path in self._made:
             path.touch()
+
+
+def prepared(kernel: Kernel, setup: str = SETUP) -> Kernel:
+    """Start a Ray in a kernel, load the extension, and run `setup`, with `HOLD`."""
+    kernel.ok(f"{rays.RAY_INIT};")
+    kernel.ok("%load_ext ray_jupyter_async")
+    kernel.ok("from ray_jupyter_async import progress")
+    kernel.ok(setup)
+    # Workers that are there already, so that no test waits for their start.
+    kernel.ok("await asyncio.gather(*[hold.remote('/') for _ in range(3)]);")
+    return kernel
+
+
+@contextlib.contextmanager
+def gated(kernel: Any) -> Iterator[Any]:
+    """Give a prepared kernel `gates`; no widget is open in it, before and after."""
+    kernel.gates = Gates(kernel.folder)
+    assert not shown(kernel)
+    yield kernel
+    kernel.gates.open_all()
+    poll(lambda: not shown(kernel), 10, what="all widgets to be closed")
+    kernel.ok("import gc; gc.collect();")
 
 
 def shown(kernel: Kernel) -> list[Comm]:
