@@ -15,11 +15,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-
 from harness import rays
 from harness.browser import open_browser
 from harness.lab import running_server
+from harness.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from harness.browser import Lab, NotebookPage
@@ -126,10 +125,7 @@ def _tasks(trace: bytes) -> list[float]:
 
 
 def _measured(lab: Lab, tab: str | None) -> dict[str, Any]:
-    cells = [nbformat.v4.new_code_cell(code.strip()) for code in (_LOAD, _FEED)]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    made = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-    nbformat.write(made, lab.root / "display.ipynb")
+    write_notebook(lab.root / "display.ipynb", _LOAD, _FEED)
     notebook = lab.open("display.ipynb")
     notebook.start_all()
     widget = notebook.page.locator(".rja-progress")

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from harness import rays
+from harness.notebooks import write_notebook
 from harness.progress_cells import HOLD
 
 WIDGET = ".rja-progress"
@@ -140,10 +141,7 @@ def test_the_quickstart_shows_live_counts_and_ends_static(lab):
 
 @pytest.mark.timeout(300)
 def test_the_widget_in_all_states_themes_and_widths(lab):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in LOOKS]
-    path = lab.root / "looks.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    path = write_notebook(lab.root / "looks.ipynb", *LOOKS)
     notebook = lab.open(path.name)
     notebook.start_all()
     cell = notebook.cell(2)

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from harness import rays
+from harness.notebooks import write_notebook
 
 SETUP = f"""
 %load_ext ray_jupyter_async
@@ -60,12 +61,8 @@ ROWS = {
 @pytest.fixture(scope="module")
 def saved():
     """A notebook's text, run and saved by papermill."""
-    codes = [SETUP, CELL]
-    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in codes]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     with rays.short_folder() as folder:
-        nbformat.write(notebook, folder / "in.ipynb")
+        write_notebook(folder / "in.ipynb", SETUP, CELL)
         command = [sys.executable, "-W", "error", "-m", "papermill"]
         command += ["--no-progress-bar", "in.ipynb", "out.ipynb"]
         done = subprocess.run(

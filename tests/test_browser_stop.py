@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-import nbformat
 import pytest
 
 from harness import rays
+from harness.notebooks import write_notebook
 
 STOP = '[data-command="notebook:interrupt-kernel"]:visible'
 
@@ -27,10 +27,7 @@ def train(step):
 
 @pytest.mark.timeout(300)
 def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    cells = [nbformat.v4.new_code_cell(code.strip("\n")) for code in CELLS]
-    path = lab.root / "stop.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    path = write_notebook(lab.root / "stop.ipynb", *CELLS)
     notebook = lab.open(path.name)
     notebook.start_all()
     cell, output = notebook.cell(2), notebook.outputs(2)

@@ -10,10 +10,10 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from harness import rays
+from harness.notebooks import write_notebook
 
 WIDGET = ".rja-progress"
 AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -87,10 +87,7 @@ NEXT = "print('the next cell')"
 
 def open_notebook(lab, *cells, **options):
     """Open these cells as a notebook."""
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    made = [nbformat.v4.new_code_cell(code.strip("\n")) for code in cells]
-    path = lab.root / "widget.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=metadata), path)
+    path = write_notebook(lab.root / "widget.ipynb", *cells)
     for name in ("widget-one", "widget-rest"):
         (lab.root / name).unlink(missing_ok=True)
     return lab.open(path.name, **options)

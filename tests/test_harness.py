@@ -6,21 +6,13 @@ import asyncio
 import re
 import time
 
-import nbformat
 import pytest
 
 from harness import rays
 from harness.loops import run
+from harness.notebooks import execute_notebook, texts, write_notebook
 from harness.polling import poll
 from harness.skips import allowed_reasons
-
-
-def write_notebook(path, *cells):
-    cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
-    # Without a kernel's name JupyterLab asks for one, in a dialog.
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
-    return path
 
 
 def test_ray_session_runs_tasks(ray_session):
@@ -227,8 +219,6 @@ def test_dead_kernel_is_told(fresh_kernel):
 
 @pytest.mark.kernel
 def test_notebook_is_executed_but_its_file_only_read(tmp_path):
-    from harness.notebooks import execute_notebook, texts
-
     path = write_notebook(tmp_path / "n.ipynb", "print('hi')\n6 * 7")
     before = path.read_bytes()
     notebook = execute_notebook(path)

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from harness.notebooks import execute_notebook, write_notebook
 from ray_jupyter_async.tracking.progress import RefState
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -315,14 +316,7 @@ def test_all_that_is_told_belongs_to_the_cell(page, cell_kernel):
 
 
 def test_an_executed_notebook_holds_only_static_output(tmp_path):
-    import nbformat
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    from harness.notebooks import execute_notebook
-
-    path = tmp_path / "cells.ipynb"
-    cells = [new_code_cell(SETUP), new_code_cell(BLOCKED)]
-    nbformat.write(new_notebook(cells=cells), path)
+    path = write_notebook(tmp_path / "cells.ipynb", SETUP, BLOCKED)
     notebook = execute_notebook(path)
     (output,) = notebook.cells[1].outputs
     assert set(output.data) == {"text/plain", "text/html"}

@@ -1,4 +1,4 @@
-"""Running a notebook file on a real kernel, from its first cell to its last."""
+"""Notebook files: writing one, running one on a real kernel, reading what it shows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ from harness.rays import ENVIRONMENT, process_environment, short_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """Write a notebook of code cells, and give its path."""
+    made = [nbformat.v4.new_code_cell(code.strip("\n")) for code in cells]
+    # Without a kernel's name JupyterLab asks for one, in a dialog.
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, path)
+    return path
 
 
 def execute_notebook(
