@@ -13,7 +13,8 @@ from ray_jupyter_async.tracking.error_groups import (
     short_traceback,
 )
 from ray_jupyter_async.tracking.estimating import Pace
-from ray_jupyter_async.tracking.progress import RefState
+from ray_jupyter_async.tracking.progress import RefRecord, RefState
+from ray_jupyter_async.tracking.records import AWAITED, LineRecords, Records
 from ray_jupyter_async.tracking.task_events import TaskEvent
 from ray_jupyter_async.tracking.tracker import Tracker
 from ray_jupyter_async.tracking.waiting_reasons import Node, why_waiting
@@ -89,6 +90,61 @@ def test_an_unknown_line_has_no_refs(tracker):
     assert tracker.read_refs("cell", "f") == ([], 0)
 
 
+def test_what_is_pending_again_is_not_evicted():
+    tracker = Tracker(lambda _key: "f", limit=10)
+    tracker.record([awaited(0), settled(0, outcome=Outcome.CANCELLED), awaited(0)])
+    for number in range(1, 50):
+        tracker.record([awaited(number), settled(number)])
+    rows, _ = tracker.read_refs("cell", "f")
+    assert len(rows) == 10
+    assert rows[0].key == key(0)
+    assert not rows[0].state.settled
+
+
+def test_a_record_in_the_place_of_another_has_nothing_of_it():
+    records = Records(limit=1)
+    line = LineRecords(lambda _key: None)
+    old = records.new(line, key(0), RefState.PENDING_NODE, 0.0)
+    records.flags[old] |= AWAITED
+    records.size[old] = 100
+    records.set_error(old, "E", "old")
+    records.set_run(old, started=1.0, ended=2.0, node="n", worker=7, attempt=1)
+    records.set_state(old, RefState.FAILED)
+    new = records.new(line, key(1), RefState.PENDING_NODE, 5.0)
+    assert new == old
+    assert records.flags[new] == 0
+    (row,), _ = records.read(line, 0, 0.0)
+    assert row == RefRecord(
+        1, key(1), RefState.PENDING_NODE, 5.0, None, None, "", 0, 0, None, ""
+    )
+
+
+def test_places_that_were_given_back_are_no_longer_queued():
+    records = Records(limit=100)
+    line = LineRecords(lambda _key: None)
+    for number in range(10):
+        slot = records.new(line, key(number), RefState.PENDING_NODE, 0.0)
+        records.set_state(slot, RefState.RESOLVED)
+    records.remove_all([line])
+    assert len(records) == len(records._settled) == 0
+
+
+def test_texts_and_attempts_are_bounded():
+    records = Records(limit=10)
+    line = LineRecords(lambda _key: None)
+    slot = records.new(line, key(0), RefState.FAILED, 0.0)
+    for number in range(25_000):
+        records.set_error(slot, "E", f"{number}")
+    assert len(records._words) < 20_010
+    assert records.error(slot) == "E"
+    run = {"started": None, "ended": None, "worker": 1, "attempt": 70_000}
+    for number in range(70_000):
+        records.set_run(slot, node=f"node {number}", **run)
+    assert len(records._words) <= 2**16
+    (row,), _ = records.read(line, 0, 0.0)
+    assert row.attempt == 2**16 - 1
+
+
 def test_old_cells_give_their_records_back():
     tracker = Tracker(lambda _key: "f", keep_cells=2)
     for cell in range(10):
@@ -159,6 +215,32 @@ def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
     assert (rate, left) == (0.0, None)
 
 
+def test_what_the_pace_remembers_is_bounded():
+    pace = Pace(0.0)
+    for second in range(10_000):
+        pace.settled(float(second), key(second))
+    assert len(pace._buckets) < 40
+
+
+def test_a_straggler_has_siblings_and_has_run_for_a_second():
+    pace = Pace(0.0)
+    pace.ran(key(9), 0.0, None)
+    for number in range(2):
+        pace.ran(key(number), 0.0, 0.01)
+    assert pace.stragglers(100.0) == 0
+    pace.ran(key(2), 0.0, 0.01)
+    assert pace.stragglers(0.9) == 0
+    assert pace.stragglers(1.1) == 1
+
+
+def test_one_slow_sibling_makes_no_other_less_of_a_straggler():
+    pace = Pace(0.0)
+    pace.ran(key(9), 0.0, None)
+    for number, seconds in enumerate([1.0, 1.0, 1.0, 100.0]):
+        pace.ran(key(number), 0.0, seconds)
+    assert pace.stragglers(3.1) == 1
+
+
 def test_a_straggler_runs_for_three_times_the_median():
     pace = Pace(0.0)
     pace.ran(key(9), 0.0, None)
@@ -180,6 +262,35 @@ def test_error_groups_are_bounded():
     assert len(told) <= 2 * MAX_GROUPS + 1
     assert sum(group.count for group in told) == 2000
     assert {group.kind for group in told} >= {"ValueError", OTHER_ERRORS}
+
+
+def test_an_error_taken_back_is_taken_from_the_group_that_counted_it():
+    groups = ErrorGroups()
+    for number in range(MAX_GROUPS + 2):
+        groups.add(Failure("ValueError", f"{number}"), None)
+    groups.remove("ValueError", f"{MAX_GROUPS + 1}")
+    assert sum(group.count for group in groups.read()) == MAX_GROUPS + 1
+    groups.remove("ValueError", f"{MAX_GROUPS}")
+    assert "" not in {group.message for group in groups.read()}
+
+
+def test_error_groups_are_merged_most_frequent_first():
+    one, other = ErrorGroups(), ErrorGroups()
+    one.add(Failure("A", "a", "first"), b"task a")
+    for _ in range(2):
+        other.add(Failure("B", "b", "other"), b"task b")
+    other.add(Failure("A", "a", "second"), b"task c")
+    one.merge(other)
+    told = [(g.kind, g.count, g.full, g.task) for g in one.read()]
+    assert told == [("A", 2, "first", b"task a"), ("B", 2, "other", b"task b")]
+    one.merge(other)
+    assert [(g.kind, g.count) for g in one.read()] == [("B", 4), ("A", 3)]
+
+
+def test_the_short_traceback_ends_with_the_last_frames():
+    frames = [f'  File "/home/me/work.py", line {i}, in f' for i in range(1, 50)]
+    told = short_traceback("\n".join([*frames, "ValueError: no"])).splitlines()
+    assert told == [*frames[-6:], "ValueError: no"]
 
 
 def test_a_long_traceback_is_cut():

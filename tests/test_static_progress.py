@@ -239,10 +239,22 @@ def test_more_workers_than_rows_share_those_of_their_nodes():
 
 def test_a_name_or_an_error_cannot_bring_html_in():
     name = "<script>alert(1)</script>\"' onclick='x"
-    errors = [ErrorGroup("E", name, 1, f"{name}\n{name}")]
+    errors = [ErrorGroup("<b>E</b>", name, 1, f"{name}\n{name}")]
     html = html_of(make_line(name, failed=1, errors=errors))
+    assert "1 failed (<b>E</b>)" in Words(html).text
     assert set(Words(html).tags) == {"div", "span", "details", "summary", "pre"}
     assert Words(html).text.count(name) == 4
+
+
+def test_of_errors_the_first_are_told_and_of_a_traceback_the_end():
+    long = "\n".join(f"frame {number}" for number in range(1_000))
+    errors = [ErrorGroup("E", f"message {i}", 1, long) for i in range(7)]
+    text = Words(html_of(make_line(failed=7, errors=errors))).text
+    assert [f"message {i}" in text for i in range(7)] == [True] * 5 + [False] * 2
+    assert "… 2 more" in text
+    assert "frame 999" in text
+    assert "frame 0\n" not in text
+    assert len(text) < 5 * 1_600
 
 
 def test_html_needs_nothing_but_itself():
