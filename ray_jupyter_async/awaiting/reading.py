@@ -12,7 +12,6 @@ import asyncio
 import concurrent.futures
 import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -138,11 +137,13 @@ class Readers:
         )
         try:
             reader.start()
-        except RuntimeError:
+        except RuntimeError as error:
             self._threads -= 1
             # From Python 3.12 on no thread starts while the interpreter ends: an
-            # object that becomes ready then has nobody left to be read for.
-            if not sys.is_finalizing():
+            # object that becomes ready then has nobody left to be read for. Only
+            # the message tells: in 3.12 `sys.is_finalizing` is not true yet when
+            # Ray's exit handler shuts it down.
+            if "interpreter shutdown" not in str(error):
                 raise
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
@@ -207,6 +208,22 @@ def test_an_object_that_cannot_be_loaded_fails_its_own_await_only(ray_session):
     one, error, two = run(main(), allow_loop_errors=True)
     assert (one, two) == (1, 2)
     assert isinstance(error, ray.exceptions.RaySystemError)
+
+
+def test_an_object_that_quits_while_it_is_loaded_fails_its_own_await_only(ray_session):
+    class Quits:
+        def __reduce__(self):
+            return (sys.exit, ("no",))
+
+    refs = [ray.put(1), ray.put(Quits()), ray.put(2)]
+
+    async def main():
+        return await asyncio.gather(*map(as_future, refs), return_exceptions=True)
+
+    one, error, two = run(main())
+    assert (one, two) == (1, 2)
+    assert isinstance(error, RuntimeError)
+    assert isinstance(error.__cause__, SystemExit)
 
 
 def test_fails_for_nil(ray_session):
