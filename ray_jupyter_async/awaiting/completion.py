@@ -157,7 +157,7 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
     async def batches(self) -> AsyncIterator[list[Any]]:
         """Iterate over lists of all that has completed since the last one.
 
-        With `raise_errors` an error is raised instead of its batch's remainder,
+        An error that is to be raised is raised instead of its batch's remainder,
         which comes with the next batch.
         """
         while True:
@@ -202,15 +202,14 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
                 inbox.waiter = None
 
     def _raises(self, error: BaseException | None) -> bool:
-        return error is not None and self._raise_errors and self._with_results
+        # Without results there is only one kind of error: a ref that is no good.
+        return error is not None and (self._raise_errors or not self._with_results)
 
     def _give(self, ref: Ref, value: Any, error: BaseException | None) -> Any:
-        if not self._with_results:
-            if error is not None:  # not the task's: the ref itself is no good
-                raise error
-            return ref
-        if error is not None and self._raise_errors:
+        if error is not None and self._raises(error):
             raise error
+        if not self._with_results:
+            return ref
         return ref, (value if error is None else error)
 
     def __del__(self) -> None:

@@ -12,7 +12,7 @@ from harness.gate import Gate
 from harness.loops import run
 from harness.polling import poll
 from harness.references import local_references
-from ray_jupyter_async import as_completed
+from ray_jupyter_async import UnknownRefError, as_completed
 
 
 @ray.remote(num_cpus=0)
@@ -119,6 +119,18 @@ def test_more_can_be_added_while_iterating(ray_session):
     assert run(main()) == [0, 1, 2, 3, 4, 5]
 
 
+def test_more_can_be_added_while_others_are_pending(gates):
+    async def main():
+        completed = as_completed([gates[0].hold("first")], with_results=True)
+        completed.add([gates[1].hold("second"), gates[2].hold("third")])
+        assert len(completed) == 3
+        for gate in gates:
+            gate.open()
+        return {value async for _, value in completed}
+
+    assert run(main()) == {"first", "second", "third"}
+
+
 def test_adding_what_is_no_ref_adds_nothing(ray_session):
     async def main():
         completed = as_completed([])
@@ -148,21 +160,33 @@ def test_batches_give_all_that_has_completed(gates):
     assert len(sizes) < 51
 
 
-def test_batches_raise_an_error_and_lose_nothing(ray_session):
+@pytest.mark.parametrize("with_results", [True, False])
+def test_batches_raise_an_error_and_lose_nothing(ray_session, with_results):
+    # Without results only a ref that is no good is an error.
+    bad = fail.remote("no") if with_results else ray.ObjectRef.from_random()
+    good = [ray.put(1), ray.put(2)]
+
     async def main():
-        values, errors = [], 0
-        completed = as_completed(
-            [ray.put(1), fail.remote("no"), ray.put(2)], with_results=True
+        given, errors = [], 0
+        completed = as_completed([good[0], bad, good[1]], with_results=with_results)
+        # All are there before the first batch is asked for.
+        while len(completed._inbox.arrived) < 3:
+            await asyncio.sleep(0.01)
+        # The error in the middle, whichever came first.
+        completed._inbox.arrived.rotate(
+            1 - [ref for ref, *_ in completed._inbox.arrived].index(bad)
         )
         while True:
             try:
                 async for batch in completed.batches():
-                    values += [value for _, value in batch]
-                return sorted(values), errors
-            except ValueError:
+                    given += [pair[0] for pair in batch] if with_results else batch
+                return given, errors
+            except (ValueError, UnknownRefError):
                 errors += 1
 
-    assert run(main()) == ([1, 2], 1)
+    given, errors = run(main())
+    assert sorted(ref.hex() for ref in given) == sorted(ref.hex() for ref in good)
+    assert errors == 1
 
 
 def test_times_out_and_can_go_on(gates):
