@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .future import RefFuture
+
+T = TypeVar("T")
 
 
 async def in_order(
@@ -34,7 +36,7 @@ async def in_order(
     try:
         while True:
             if following is None and not exhausted and len(flying) < limit:
-                following = asyncio.ensure_future(_following(source))
+                following = asyncio.ensure_future(next_of(source))
             if flying and flying[0].done():
                 future = flying.popleft()
                 error = future.exception()
@@ -57,10 +59,17 @@ async def in_order(
     finally:
         # The end, an error, or an iteration that was left.
         if following is not None:
-            following.cancel()
+            drop(following)
         for future in flying:
             future.cancel()
 
 
-async def _following(source: AsyncIterator[RefFuture]) -> RefFuture:
+async def next_of(source: AsyncIterator[T]) -> T:
+    """Give what comes next, as a coroutine: of that a task can be made."""
     return await anext(source)
+
+
+def drop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task whose result, or error, nobody is going to look at."""
+    if not task.cancel() and not task.cancelled():
+        task.exception()  # looked at, so that it is not reported to the loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,7 @@ import ray
 
 from .completion import as_completed
 from .converter import as_future
-from .in_order import in_order
+from .in_order import drop, in_order, next_of
 from .reading import readers
 from .sessions import require_session
 
@@ -112,24 +113,33 @@ async def _as_completed(
     results = as_completed(
         with_results=True, raise_errors=not return_exceptions, cancel_task=cancel_task
     )
-    more = True
+    # Both at once: a source that is slow holds back no result.
+    following: asyncio.Task[list[Any]] | None = None
+    arriving: asyncio.Task[Any] | None = None
+    exhausted = False
     try:
         while True:
-            while more and len(results) < limit:
-                try:
-                    items = await anext(inputs)
-                except StopAsyncIteration:
-                    more = False
-                else:
-                    results.add(submit(*items))
-                if results.arrived:
-                    break
-            try:
-                _, value = await anext(results)
-            except StopAsyncIteration:
+            if following is None and not exhausted and len(results) < limit:
+                following = asyncio.ensure_future(next_of(inputs))
+            if arriving is None and len(results):
+                arriving = asyncio.ensure_future(next_of(results))
+            waiting = [task for task in (following, arriving) if task is not None]
+            if not waiting:
                 return
-            yield value
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if following is not None and following.done():
+                done, following = following, None
+                try:
+                    results.add(submit(*done.result()))
+                except StopAsyncIteration:
+                    exhausted = True
+            if arriving is not None and arriving.done():
+                done, arriving = arriving, None
+                yield done.result()[1]
     finally:
+        for task in (following, arriving):
+            if task is not None:
+                drop(task)
         results.close()
 
 

@@ -127,17 +127,60 @@ def test_by_default_twice_the_cpus_are_in_flight(ray_session):
     assert taken == 2 * 2  # the shared session has two
 
 
-def test_a_slow_source_holds_back_no_result(ray_session):
-    async def slow():
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_slow_source_holds_back_no_result_and_is_not_waited_for(ray_session, ordered):
+    async def slow(left):
         yield 3
-        await asyncio.sleep(60)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.set()
 
     async def main():
-        results = ray_map(square, slow(), max_in_flight=4)
+        left = asyncio.Event()
+        results = ray_map(square, slow(left), max_in_flight=4, ordered=ordered)
         async with contextlib.aclosing(results):
-            return await asyncio.wait_for(anext(results), 15)
+            value = await asyncio.wait_for(anext(results), 15)
+        await asyncio.wait_for(left.wait(), 5)
+        return value
 
     assert run(main()) == 9
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_error_of_the_source_ends_the_iteration(ray_session, ordered):
+    async def broken():
+        yield 3
+        raise ZeroDivisionError
+
+    async def main():
+        results = ray_map(square, broken(), max_in_flight=1, ordered=ordered)
+        first = await anext(results)
+        with pytest.raises(ZeroDivisionError):
+            await anext(results)
+        return first
+
+    assert run(main()) == 9
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_error_of_the_source_after_the_iteration_was_left_is_no_report(
+    ray_session, ordered
+):
+    async def broken(taken):
+        yield 3
+        await taken.wait()
+        raise ZeroDivisionError
+
+    async def main():
+        taken = asyncio.Event()
+        results = ray_map(square, broken(taken), max_in_flight=2, ordered=ordered)
+        async with contextlib.aclosing(results):
+            await anext(results)
+            taken.set()
+            await asyncio.sleep(0.05)
+
+    run(main())
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -162,7 +205,8 @@ def test_errors_are_given_when_asked_to(ray_session, ordered):
     assert isinstance(error, ValueError)
 
 
-def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path):
+@pytest.mark.parametrize("ordered", [True, False])
+def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path, ordered):
     @ray.remote(num_cpus=0)
     def write(path):
         for _ in range(50):
@@ -171,7 +215,9 @@ def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path):
 
     async def main(kind, cancel_task):
         paths = [str(tmp_path / f"{kind}{i}") for i in range(2)]
-        results = ray_map(write, paths, max_in_flight=2, cancel_task=cancel_task)
+        results = ray_map(
+            write, paths, max_in_flight=2, ordered=ordered, cancel_task=cancel_task
+        )
         async with contextlib.aclosing(results):
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(anext(results), 0.2)
