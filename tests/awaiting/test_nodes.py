@@ -45,7 +45,8 @@ async def main():
     ref = make.remote(20)
     ready, _ = await wait([ref], timeout=60, fetch_local=False)
     completed = [given async for given in as_completed([ref])]
-    print("exists", ready == completed == [ref], "on", nodes_of(ref), "node")
+    looked, _ = await wait([ref], timeout=0, fetch_local=False)
+    print("exists", ready == completed == looked == [ref], "on", nodes_of(ref), "node")
 
     # A large pull beside small objects, of here and of there.
     large, small = make.remote(400), make.remote(0)
@@ -55,7 +56,9 @@ async def main():
     print("small", values, "first", not pull.done())
     print("large", len(await pull))
 
+    looked, _ = await wait([ref], timeout=0)
     ready, _ = await wait([ref], timeout=60)
+    print("here at once", looked == [ref], "later", ready == [ref])
     # The pulling node tells the owner where it is now, a moment later.
     until = time.monotonic() + 10
     while nodes_of(ref) < 2 and time.monotonic() < until:
@@ -72,6 +75,7 @@ asyncio.run(main())
         "exists True on 1 node",
         "small [b'', 'here'] first True",
         "large 400000000",
+        "here at once False later True",
         "here on 2 nodes",
         "value 20000000",
     ]
