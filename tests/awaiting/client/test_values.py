@@ -96,6 +96,24 @@ def test_errors_among_many_leave_the_others_their_values():
     assert all(value == i for i, value in enumerate(values) if i not in wrong)
 
 
+def test_values_beside_an_error_are_read():
+    # As in a local session, where Ray itself stops reading at an error: objects of
+    # the store and small ones, in one request to the server.
+    async def main():
+        refs = [
+            fail.remote(KeyError(i)) if i % 3 == 1 else ray.put((i, bytes(size)))
+            for i in range(15)
+            for size in (10, 300_000)
+        ]
+        await settled(refs)
+        return await gather(refs, return_exceptions=True)
+
+    values = run(main())
+    told = [v.cause.args[0] if isinstance(v, KeyError) else v[0] for v in values]
+    assert told == [i for i in range(15) for _ in range(2)]
+    assert all(isinstance(values[i], KeyError) == (told[i] % 3 == 1) for i in range(30))
+
+
 def test_a_worker_that_died_is_told():
     async def main():
         await as_future(die.remote())
