@@ -157,6 +157,37 @@ def test_arguments_that_are_large_or_no_plain_values_are_not_kept(value):
     assert kept.tasks() == [b"plain"]
 
 
+@pytest.mark.parametrize("args", [(0,) * 9, ((0,) * 4, (0,) * 4)])
+def test_arguments_are_kept_if_they_are_few_those_in_tuples_counted(args):
+    def function():
+        pass
+
+    kept = Resubmissions()
+    kept.keep(b"many", function, "", args, None, {})
+    kept.keep(
+        b"named", function, "", (), dict(zip("abcdefghi", args, strict=False)), {}
+    )
+    kept.keep(b"few", function, "", args[1:], None, {})
+    assert kept.tasks() == [b"few"]
+
+
+def test_arguments_that_change_later_are_kept_as_they_were():
+    given = []
+
+    class Function:
+        def _remote(self, args, kwargs, **options):
+            given.append((args, kwargs, options))
+
+    function = Function()
+    kept = Resubmissions()
+    args, kwargs = [1], {"value": 1}
+    kept.keep(b"task", function, "", args, kwargs, {})
+    args.append(2)
+    kwargs["other"] = 2
+    kept.submit(b"task", "name")
+    assert given == [((1,), {"value": 1}, {"name": "name"})]
+
+
 def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
     counts = ray._private.worker.global_worker.core_worker.get_all_reference_counts
     put = ray.put(b"value")
