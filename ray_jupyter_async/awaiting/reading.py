@@ -83,6 +83,10 @@ class Readers:
         """Make sure that somebody loads what was queued; any thread."""
         self.call(_nothing)
 
+    def moved(self) -> None:
+        """Say that a long job is not held up, see `help_out`; on a reader."""
+        self._progress += 1
+
     def call(self, function: Callable[..., None], *args: Any) -> None:
         """Run `function(*args)` on a reader."""
         self._jobs.put(lambda: function(*args))

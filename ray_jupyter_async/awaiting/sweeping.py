@@ -222,6 +222,7 @@ class Sweep:
         else:
             refs = [refs[i] for i in positions]
         values = self.session.load_many(refs, raws)
+        readers.moved()
         errors = ray_internals.errors_of(values)
         for i, error in errors.items():
             values[i] = error
