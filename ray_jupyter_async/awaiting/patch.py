@@ -4,7 +4,7 @@
 be set. Its `__await__` however calls `self.as_future(_internal=True)` by name,
 so replacing `as_future` in the type's own dict redirects the whole protocol
 (`await`, `asyncio.gather`, `ensure_future`...), for subclasses and Ray Client's
-refs too. No C slot is written. Seen to work on Python 3.10, 3.11 and 3.13 and Ray
+refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
 2.40.0 and 2.60.0; where a check fails, Ray's own await stays, with a warning.
 """
 
