@@ -49,9 +49,11 @@ def test_unpatch_restores_the_type_exactly(ray_session):
 
 def test_nests():
     with patched():
+        routed = _slot_dict()["as_future"]
         with patched():
             assert is_patched()
         assert is_patched()
+        assert _slot_dict()["as_future"] is routed
     assert not is_patched()
 
 
