@@ -167,13 +167,16 @@ def test_cancelled_it_cancels_the_tasks_when_asked_to(slow, gate):
     run(main(), timeout=90)
 
 
-def test_observers_are_told_of_each_ref_once(ray_session):
+def test_observers_are_told_of_each_ref_once(ray_session, gate):
     seen = []
-    refs = [ray.put(b"x" * i) for i in range(100)] + [failed("no")]
+    refs = [*[ray.put(b"x" * i) for i in range(100)], gate.hold(), failed("no")]
 
     async def main():
         observing.origin.set("cell 1")
-        await gather(refs, return_exceptions=True)
+        everything = gather(refs, return_exceptions=True)
+        await asyncio.to_thread(poll, lambda: len(seen) == 2 * len(refs) - 1)
+        gate.open()
+        await everything
 
     observing.add_observer(seen.extend)
     try:
@@ -186,7 +189,7 @@ def test_observers_are_told_of_each_ref_once(ray_session):
     assert sorted(event.key for event in awaited) == sorted(keys)
     assert len(seen) == 2 * len(refs)
     assert {event.origin for event in seen} == {"cell 1"}
-    assert [settled[key].outcome for key in keys[:-1]] == [Outcome.RESOLVED] * 100
+    assert [settled[key].outcome for key in keys[:-1]] == [Outcome.RESOLVED] * 101
     assert settled[keys[-1]].error == "ValueError"
     assert settled[keys[99]].size > settled[keys[1]].size > 0
 
