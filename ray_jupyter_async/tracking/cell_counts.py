@@ -294,8 +294,10 @@ class CellCounts:
                 self._records.flags[slot] |= REVISABLE
         elif _RESOLVABLE[old]:
             # The await went through, though its outcome be a cancelled task.
-            error = event.error or "unknown error"
-            self._fail(slot, at, Failure(error, event.message, event.traceback))
+            failure = Failure("unknown error")
+            if event.error is not None:
+                failure = Failure(event.error, event.message, event.traceback)
+            self._fail(slot, at, failure)
 
     def _line(self, slot: int) -> LineTally:
         return self._line_at[self._records.line_of(slot)]
