@@ -145,6 +145,8 @@ def _measured(lab: Lab, tab: str | None) -> dict[str, Any]:
     notebook.wait_all()
     output = notebook.outputs(1).inner_text()
     figures.update(json.loads(output.split("RESULT ")[1].splitlines()[0]))
+    # Its tasks must not count as the next one's.
+    notebook.page.context.close()
     lab.server.end_kernels()
     return figures
 
