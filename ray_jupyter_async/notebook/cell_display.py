@@ -42,6 +42,10 @@ PATIENCE = 3.0
 #: it each 20 seconds; a browser may let a hidden one do so once a minute.
 LEASE = 90.0
 
+# Seconds between two messages about the refs of an open line, at least, unless there
+# is more to say than fits into one: the page draws them anew not much more often.
+_REFS_PERIOD = 0.2
+
 # What Ray is asked for in a thread of its own.
 _ASKED_OF_RAY = ("cancel", "force", "retry")
 
@@ -180,6 +184,7 @@ class CellDisplay:
             self._widget = self._made(progress)
             return False
         answers = self._do_requests(progress)
+        behind = False
         if self._paused:
             # That it is paused is the last thing told.
             self._widget.state = {**self._widget.state, "paused": True}
@@ -189,20 +194,28 @@ class CellDisplay:
                 forceable=self._forceable(progress),
                 retryable=self._retryable(progress),
             )
-            self._tell_refs(self._widget, progress)
+            behind = self._tell_refs(self._widget, progress)
         # Last: what was asked for has been told by then.
         for answer in answers:
             self._widget.send({"answer": answer.request, "said": answer.said})
-        return not self._paused and any(line.behind for line in self._open.values())
+        return behind
 
-    def _tell_refs(self, widget: ProgressWidget, progress: CellProgress) -> None:
+    def _tell_refs(self, widget: ProgressWidget, progress: CellProgress) -> bool:
+        """Tell of the refs of open lines; return whether there is more to tell."""
+        behind = False
         lines = {line.name: line for line in progress.lines}
         for name, opened in self._open.items():
             line = lines.get(name)
-            if line is not None:
-                now = progress.taken - line.first_awaited
-                for content, buffers in opened.messages(line, now):
-                    widget.send(content, buffers)
+            if line is None:
+                continue
+            now = progress.taken - line.first_awaited
+            if not opened.behind and now - opened.told_at < _REFS_PERIOD:
+                behind = True
+                continue
+            for content, buffers in opened.messages(line, now):
+                widget.send(content, buffers)
+            behind = behind or opened.behind
+        return behind
 
     def _made(self, progress: CellProgress) -> ProgressWidget:
         self._static = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class OpenLine:
         self._nodes = _Texts()
         self._errors = _Texts()
         self._groups: tuple[ErrorGroup, ...] | None = None
+        #: When something was last told, on the clock of the line's records.
+        self.told_at = -inf
 
     @property
     def behind(self) -> bool:
@@ -95,6 +98,8 @@ class OpenLine:
         if line.errors != self._groups:
             self._groups = line.errors
             made.append(self._error_groups(line.errors))
+        if made:
+            self.told_at = now
         return made
 
     def _next_part(self) -> RefColumns | None:
