@@ -99,13 +99,6 @@ def test_all_that_is_known_of_a_ref_arrives():
         assert math.isnan(read_columns(message)[name][1])
 
 
-def test_an_attempt_has_one_byte():
-    message = OpenLine("f", Records([record(0, attempt=300)]).read).messages(LINE, 0.0)[
-        0
-    ]
-    assert read_columns(message)["attempt"] == (255,)
-
-
 def test_a_text_is_sent_once():
     records = Records([record(0, node="a"), record(1, node="b")])
     opened = OpenLine("f", records.read)

@@ -104,16 +104,17 @@ def test_what_is_pending_again_is_not_evicted():
 def test_a_record_in_the_place_of_another_has_nothing_of_it():
     records = Records(limit=1)
     line = LineRecords(lambda _key: None)
-    old = records.new(line, key(0), RefState.PENDING_NODE, 0.0)
+    (old,) = records.new(line, [key(0)], RefState.PENDING_NODE, [0.0])
     records.flags[old] |= AWAITED
     records.size[old] = 100
     records.set_error(old, "E", "old")
     records.set_run(old, started=1.0, ended=2.0, node="n", worker=7, attempt=1)
     records.set_state(old, RefState.FAILED)
-    new = records.new(line, key(1), RefState.PENDING_NODE, 5.0)
+    (new,) = records.new(line, [key(1)], RefState.PENDING_NODE, [5.0])
     assert new == old
     assert records.flags[new] == 0
-    (row,), _ = records.read(line, 0, 0.0)
+    columns, _ = records.read(line, 0, 0.0)
+    (row,) = columns.rows(records.read_keys(line, 0))
     assert row == RefRecord(
         1, key(1), RefState.PENDING_NODE, 5.0, None, None, "", 0, 0, None, ""
     )
@@ -122,8 +123,8 @@ def test_a_record_in_the_place_of_another_has_nothing_of_it():
 def test_places_that_were_given_back_are_no_longer_queued():
     records = Records(limit=100)
     line = LineRecords(lambda _key: None)
-    for number in range(10):
-        slot = records.new(line, key(number), RefState.PENDING_NODE, 0.0)
+    keys = [key(number) for number in range(10)]
+    for slot in records.new(line, keys, RefState.PENDING_NODE, [0.0] * 10):
         records.set_state(slot, RefState.RESOLVED)
     records.remove_all([line])
     assert len(records) == len(records._settled) == 0
@@ -132,7 +133,7 @@ def test_places_that_were_given_back_are_no_longer_queued():
 def test_texts_and_attempts_are_bounded():
     records = Records(limit=10)
     line = LineRecords(lambda _key: None)
-    slot = records.new(line, key(0), RefState.FAILED, 0.0)
+    (slot,) = records.new(line, [key(0)], RefState.FAILED, [0.0])
     for number in range(25_000):
         records.set_error(slot, "E", f"{number}")
     assert len(records._words) < 20_010
@@ -141,8 +142,8 @@ def test_texts_and_attempts_are_bounded():
     for number in range(70_000):
         records.set_run(slot, node=f"node {number}", **run)
     assert len(records._words) <= 2**16
-    (row,), _ = records.read(line, 0, 0.0)
-    assert row.attempt == 2**16 - 1
+    columns, _ = records.read(line, 0, 0.0)
+    assert list(columns.attempt) == [255]
 
 
 def test_old_cells_give_their_records_back():
