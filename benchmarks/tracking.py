@@ -19,8 +19,8 @@ from ray_jupyter_async.tracking.tracker import Tracker
 from .loads import Echo
 
 # Short rounds, in turns: what else the machine does then meets all alike.
-_ROUNDS = 41
-_CALLS = 200
+_ROUNDS = 31
+_CALLS = 100
 
 
 def tracking_table(quick: bool) -> str:
