@@ -43,9 +43,9 @@ refs += [parse.remote(one, ValueError("no title")), parse.remote(rest)]
 refs += [scorer.score.remote(one) for _ in range(2)]
 long = hold.options(name="a_function_whose_name_tells_all_that_it_does")
 refs += [long.remote(rest)]
-dropped = asyncio.ensure_future(hold.options(name="dropped").remote(rest))
-asyncio.get_running_loop().call_later(1, dropped.cancel)
-await none_raised([*refs, dropped])
+unwanted = hold.options(name="unwanted").remote(rest)
+asyncio.get_running_loop().call_later(1, ray.cancel, unwanted)
+await none_raised([*refs, unwanted])
 """,
 ]
 
@@ -152,7 +152,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
         "parse_page": (1, 2, 1),
         "Scorer.score": (2, 2, 0),
         "a_function_whose_name_tells_all_that_it_does": (0, 1, 1),
-        "dropped": (1, 1, 0),
+        "unwanted": (1, 1, 0),
     }
     notebook.poll(lambda: bars(notebook, 2) == rows, 120, what=f"{rows}")
 

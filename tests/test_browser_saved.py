@@ -23,7 +23,8 @@ import asyncio, time
 
 @ray.remote
 def fetch(seconds):
-    time.sleep(seconds)
+    for _ in range(round(seconds / 0.05)):
+        time.sleep(0.05)
 
 @ray.remote
 def parse(page):
@@ -41,11 +42,11 @@ class Scorer:
 CELL = """
 scorer = Scorer.remote()
 long = fetch.options(name="a_function_whose_name_tells_all_that_it_does")
-dropped = asyncio.ensure_future(fetch.options(name="dropped").remote(60))
-asyncio.get_running_loop().call_later(1, dropped.cancel)
+unwanted = fetch.options(name="unwanted").remote(60)
+asyncio.get_running_loop().call_later(1, ray.cancel, unwanted)
 refs = [fetch.remote(0.3) for _ in range(6)] + [parse.remote(page) for page in "aab"]
 refs += [scorer.score.remote(), long.remote(2)]
-await asyncio.gather(*refs, dropped, return_exceptions=True);
+await asyncio.gather(*refs, unwanted, return_exceptions=True);
 """
 
 # By name: done of all, and what is said of them.
@@ -54,7 +55,7 @@ ROWS = {
     "parse": ("2/3", "1 failed (KeyError)"),
     "Scorer.score": ("1/1", "all done"),
     "a_function_whose_name_tells_all_that_it_does": ("1/1", "all done"),
-    "dropped": ("0/1", "1 cancelled"),
+    "unwanted": ("0/1", "1 cancelled"),
 }
 
 

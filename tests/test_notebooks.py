@@ -29,6 +29,7 @@ EXPECTED_ON_STDERR = re.compile(
 # Displays of what outlives its cell: live in a front end, while nbclient keeps
 # what they showed when the cell ended.
 OUTLIVE_THEIR_CELL = {
+    ("03_progress_stop_cancel", "straggler"),
     ("03_progress_stop_cancel", "pending"),
     ("03_progress_stop_cancel", "stop"),
     # Its generator is ended by the next cell.

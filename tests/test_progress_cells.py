@@ -105,7 +105,7 @@ def test_failed_and_cancelled_refs_are_counted(cells):
         f"good, left = hold.remote({rest}), hold.remote({rest})\n"
         "waiting = [asyncio.ensure_future(wait) for wait in (bad, good, left)]\n"
         "while not waiting[0].done(): await asyncio.sleep(0.02)\n"
-        "waiting[2].cancel()\n"
+        "ray.cancel(left)\n"
         "results = await asyncio.gather(*waiting, return_exceptions=True)\n"
         "del bad, good, left, waiting, results"
     )
@@ -117,6 +117,97 @@ def test_failed_and_cancelled_refs_are_counted(cells):
     text = static(cells.wait(result))
     assert text.startswith("hold  1/3  ")
     assert text.endswith("  1 failed (ValueError), 1 cancelled")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "done, rest = await ray_jupyter_async.wait({refs}, timeout=0.9)",
+        "done, rest = ray.wait({refs}, timeout=0.9)",
+        (
+            "refs = {refs}; rest = []\n"
+            "waiting = [asyncio.wait_for(ref, 0.9) for ref in refs]\n"
+            "await asyncio.gather(*waiting, return_exceptions=True); del refs, waiting"
+        ),
+    ],
+    ids=["wait", "ray.wait", "wait_for"],
+)
+@pytest.mark.parametrize("submitted", ["here", "before"])
+def test_a_task_runs_on_in_its_cell_when_its_await_was_given_up(cells, code, submitted):
+    (one, touch_one), (two, touch_two) = cells.gates.new(), cells.gates.new()
+    refs = f"[hold.remote({one}), hold.remote({two})]"
+    if submitted == "before":
+        cells.ok(f"before = {refs}")
+        refs = "before"
+    result = cells.ok(f"import ray_jupyter_async\n{code.format(refs=refs)}")
+    widget = wait_for_widget(cells, total=2, pending=2, cancelled=0)
+    touch_one()
+    assert wait_for_widget(cells, pending=1, ready=1, cancelled=0) is widget
+    touch_two()
+    poll(lambda: not shown(cells), 10, what="the display to end")
+    assert static(result).startswith("hold  2/2  ")
+    cells.ok("before = rest = None")
+
+
+def test_what_is_saved_with_a_cell_says_how_it_ended_though_tasks_run_on(cells):
+    (one, touch_one), (two, _) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(f"rest = hold.remote({two})\nawait hold.remote({one})")
+    widget = wait_for_widget(cells, pending=2)
+    touch_one()
+    cells.wait(result)
+    (output,) = result.displays
+    assert WIDGET in output.data
+    assert output.text.startswith("hold  1/2  ")
+    assert ">1/2</span>" in output.data["text/html"]
+    assert shown(cells) == [widget]
+    cells.ok("ray.cancel(rest); del rest")
+
+
+def test_a_widget_that_a_page_shows_is_not_made_anew_as_its_cell_ends(cells):
+    (one, touch_one), (two, touch_two) = cells.gates.new(), cells.gates.new()
+    result = cells.submit(f"rest = hold.remote({two})\nawait hold.remote({one})")
+    widget = wait_for_widget(cells, pending=2)
+    said = click(cells, widget, "renew")
+    assert said == ""
+    touch_one()
+    cells.wait(result)
+    assert wait_for_widget(cells, pending=1) is widget
+    made = [m for m in result.messages if m["msg_type"] == "update_display_data"]
+    assert made == []
+    touch_two()
+    poll(lambda: not shown(cells), 10, what="the display to end")
+    assert static(result).startswith("hold  2/2  ")
+    cells.ok("del rest")
+
+
+def test_a_stopped_cell_shows_what_runs_on_until_that_has_ended(cells):
+    path, touch = cells.gates.new()
+    result = cells.submit(f"await asyncio.gather(*[hold.remote({path})] * 2)")
+    widget = wait_for_widget(cells, pending=1)
+    cells.interrupt()
+    cells.wait(result)
+    assert "Still running: 1 Ray task (1 × hold)" in result.traceback
+    cells.poll(lambda: lines_of(widget)["hold"]["running"] == 1, 20)
+    assert wait_for_widget(cells, pending=1, cancelled=0) is widget
+    touch()
+    poll(lambda: not shown(cells), 10, what="the display to end")
+    assert result.displays[0].text.startswith("hold  1/1  ")
+
+
+def test_tasks_that_are_cancelled_with_their_awaits_are_counted_as_that(cells):
+    path, _ = cells.gates.new()
+    result = cells.submit(
+        "import ray_jupyter_async\n"
+        f"tasks = [hold.remote({path}) for _ in range(3)]\n"
+        "waiting = ray_jupyter_async.gather(tasks, cancel_task=True)\n"
+        "del tasks\n"
+        "await asyncio.wait([waiting], timeout=0.9)\n"
+        "waiting.cancel(); del waiting"
+    )
+    wait_for_widget(cells, pending=3)
+    cells.wait(result)
+    poll(lambda: not shown(cells), 10, what="the display to end")
+    assert static(result).endswith("  3 cancelled")
 
 
 def test_failed_tasks_are_submitted_again_by_a_click(cells):

@@ -40,6 +40,7 @@ class Remembering:
         self.shown = []
         self.finished = []
         self.completed = []
+        self.left = []
         self.threads = set()
 
     def show(self, progress):
@@ -47,6 +48,9 @@ class Remembering:
         self.threads.add(threading.current_thread().name)
         self.shown.append((time.monotonic(), progress))
         return self.behind
+
+    def leave(self, progress):
+        self.left.append(progress)
 
     def finish(self, progress):
         self.live = False

@@ -18,6 +18,7 @@ from ray_jupyter_async.tracking.records import AWAITED, LineRecords, Records
 from ray_jupyter_async.tracking.task_events import TaskEvent
 from ray_jupyter_async.tracking.tracker import Tracker
 from ray_jupyter_async.tracking.waiting_reasons import Node, why_waiting
+from ray_jupyter_async.tracking.watches import WatchEvent
 
 
 def key(number):
@@ -195,6 +196,16 @@ def test_an_error_that_only_ray_has_named_is_told_better_by_events(tracker):
     explain(tracker, 0, event(RefState.FAILED, "FAILED", failure=better))
     (error,) = tracker.read_cell("cell").lines[0].errors
     assert (error.kind, error.message, error.count) == ("ValueError", "no", 1)
+
+
+def test_events_revise_that_what_was_asked_to_end_was_cancelled(tracker):
+    tracker.adopt("cell", [key(0)])
+    tracker.record([WatchEvent("cancelling", key(0), None, 1.0)])
+    tracker.end_finished({"cell": [key(0)]}, set(), {})
+    assert tracker.read_cell("cell").lines[0].cancelled == 1
+    explain(tracker, 0, event(RefState.READY, "FINISHED", ended=1.0))
+    line = tracker.read_cell("cell").lines[0]
+    assert (line.cancelled, line.ready) == (0, 1)
 
 
 def test_the_pace_is_what_settled_lately(tracker):

@@ -10,7 +10,12 @@ import pytest
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.tracking import ledger as ledger_module
 from ray_jupyter_async.tracking import lines as lines_module
+from ray_jupyter_async.tracking.object_ids import return_id
+from ray_jupyter_async.tracking.submissions import Submission
 from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async.tracking.watches import WatchEvent
+
+STATES = ("resolved", "ready", "failed", "cancelled", "released", "pending")
 
 
 class Ref:
@@ -45,11 +50,7 @@ def line(tracker, cell="cell", name="f"):
 
 def counts(tracker, cell="cell", name="f"):
     read = line(tracker, cell, name)
-    return {
-        state: count
-        for state in ("resolved", "ready", "failed", "cancelled", "pending")
-        if (count := getattr(read, state))
-    }
+    return {state: count for state in STATES if (count := getattr(read, state))}
 
 
 def errors(tracker, cell="cell", name="f"):
@@ -66,7 +67,7 @@ def test_an_await_is_pending(tracker):
     [
         (Outcome.RESOLVED, None, "resolved"),
         (Outcome.FAILED, "ValueError", "failed"),
-        (Outcome.CANCELLED, None, "cancelled"),
+        (Outcome.CANCELLED, None, "released"),
         (Outcome.FAILED, "TaskCancelledError", "cancelled"),
     ],
 )
@@ -106,18 +107,68 @@ def test_a_ref_awaited_again_after_it_resolved_counts_once(tracker):
     assert counts(tracker) == {"resolved": 1}
 
 
-def test_a_cancelled_await_beside_another_leaves_the_ref_pending(tracker):
+def test_a_dropped_await_beside_another_leaves_the_ref_pending(tracker):
     tracker.record([awaited(b"f-1"), awaited(b"f-1")])
     tracker.record([settled(b"f-1", Outcome.CANCELLED)])
     assert counts(tracker) == {"pending": 1}
 
 
-def test_a_ref_awaited_again_after_a_cancel_is_no_longer_cancelled(tracker):
+def test_a_ref_awaited_again_after_its_await_was_dropped_is_pending(tracker):
     tracker.record([awaited(b"f-1"), settled(b"f-1", Outcome.CANCELLED)])
     tracker.record([awaited(b"f-1")])
     assert counts(tracker) == {"pending": 1}
     tracker.record([settled(b"f-1")])
     assert counts(tracker) == {"resolved": 1}
+
+
+def submitter(key, cell="cell"):
+    """Give a tracker and the ids of a task's return and of one of its items."""
+    fresh = [Submission(key, 1, "f", cell, 0.0, True)]
+    taken = iter([fresh])
+    return Tracker(lambda _key: "f", take_submitted=lambda: next(taken, ()))
+
+
+TASK = b"f-1".ljust(24, b"-")
+REF, ITEM = return_id(TASK), return_id(TASK, 5)
+
+
+def test_a_task_runs_on_when_its_await_is_dropped():
+    tracker = submitter(REF)
+    tracker.record([awaited(REF, at=1.0), settled(REF, Outcome.CANCELLED, at=3.0)])
+    assert counts(tracker) == {"pending": 1}
+    progress = tracker.read_cell("cell")
+    assert (progress.waiting, progress.waited) == (0, 2.0)
+    assert tracker.left_behind() == {"cell": [REF]}
+    tracker.end_finished({"cell": [REF]}, {TASK}, {})
+    assert counts(tracker) == {"pending": 1}
+    tracker.end_finished({"cell": [REF]}, set(), {REF: ""})
+    assert counts(tracker) == {"ready": 1}
+
+
+@pytest.mark.parametrize("key", [REF, ITEM])
+def test_what_another_cell_has_submitted_is_followed_after_a_dropped_await(key):
+    tracker = submitter(REF, cell="first")
+    tracker.record([awaited(key), settled(key, Outcome.CANCELLED)])
+    assert counts(tracker) == {"pending": 1}
+    tracker.end_finished(tracker.left_behind(), set(), {key: "WORKER_DIED"})
+    assert counts(tracker) == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        ({}, "cancelled"),
+        ({REF: "TASK_CANCELLED"}, "cancelled"),
+        ({REF: ""}, "ready"),
+        ({REF: "WORKER_DIED"}, "failed"),
+    ],
+)
+def test_what_was_asked_to_end_is_cancelled_unless_it_is_known_better(outcomes, state):
+    tracker = submitter(REF)
+    tracker.record([WatchEvent("cancelling", REF, None, 1.0)])
+    assert line(tracker).cancelling == 1
+    tracker.end_finished({"cell": [REF]}, set(), outcomes)
+    assert counts(tracker) == {state: 1}
 
 
 def test_a_settled_await_that_never_began_is_passed_over(tracker):
@@ -241,14 +292,14 @@ def test_a_watched_ref_is_pending_until_it_is_ready(tracker):
     assert errors(tracker) == {"ValueError": 1}
 
 
-def test_a_watched_ref_that_is_let_go_of_is_no_longer_counted(tracker):
+def test_a_watched_ref_that_is_let_go_of_is_released(tracker):
     def watcher(refs, callback, released):
         callback(b"f-1", None)
         released(b"f-2")
         return lambda: None
 
     tracker.watch([Ref(b"f-1"), Ref(b"f-2")], watcher, "cell")
-    assert counts(tracker) == {"ready": 1}
+    assert counts(tracker) == {"ready": 1, "released": 1}
     assert tracker.read_cell("cell").settled
 
 
@@ -301,7 +352,7 @@ def test_the_end_of_a_watch_takes_back_what_was_not_ready(tracker):
     stop = tracker.watch([Ref(b"f-1"), Ref(b"f-2"), Ref(b"g-1")], watcher, "cell")
     stop()
     stop()
-    assert counts(tracker) == {"ready": 1}
+    assert counts(tracker) == {"ready": 1, "released": 1}
     assert tracker.read_cell("cell").settled
 
 

@@ -194,19 +194,29 @@ class ObjectReader:
     def failure(self, key: bytes, owner: bytes) -> str | None:
         """Give Ray's name for the error that an object is, None for a value.
 
-        Reads no more than the metadata, and nothing from another node: an
-        object that is not here counts as a value.
+        As `outcome`, but an object that is not here counts as a value.
+        """
+        return self.outcome(key, owner) or None
+
+    def outcome(self, key: bytes, owner: bytes) -> str | None:
+        """Give Ray's name for the error that an object is, "" for a value.
+
+        Reads no more than the metadata, and nothing from another node: None for
+        an object that is not here.
         """
         from ray.core.generated import common_pb2
 
         try:
             # A ref of our own for the moment: the caller keeps only the id.
             (raw,) = self.read([cast("Any", ObjectRef)(key, owner)])
+        except Exception:
+            return None
+        try:
             return str(
                 cast("Any", common_pb2).ErrorType.Name(int(raw[1].split(b",")[0]))
             )
-        except Exception:
-            return None  # b"PYTHON" and the like are no error's number
+        except ValueError:
+            return ""  # b"PYTHON" and the like are no error's number
 
     def referenced(self) -> set[bytes]:
         """Give the ids of all objects that this process holds references to."""

@@ -157,6 +157,19 @@ class CellDisplay:
         """
         return self._context.run(self._show, progress)
 
+    def leave(self, progress: CellProgress) -> None:
+        """Have what stands beside the widget say how its cell has ended.
+
+        Nothing happens where a page shows the widget, which would make it anew.
+        Without one, as with nbclient, nothing that comes later is kept.
+        """
+        if self._widget is not None and not self._views:
+            self._context.run(self._show_anew, self._widget, progress)
+
+    def _show_anew(self, widget: ProgressWidget, progress: CellProgress) -> None:
+        widget.show(progress)
+        _update_display(widget, display_id=self._display_id)
+
     def finish(self, progress: CellProgress) -> None:
         """Replace the widget by static HTML and text, and close it.
 
@@ -307,7 +320,8 @@ class CellDisplay:
                 answers.append(request)
             else:
                 self._do(request, progress)
-                if request.get("do") not in _ASKED_OF_RAY:
+                # Who asks for nothing, by no number, only says that it is there.
+                if request.get("request") and request.get("do") not in _ASKED_OF_RAY:
                     answers.append(_Answer(str(request.get("request")), ""))
 
     def _do(self, request: dict[str, Any], progress: CellProgress) -> None:

@@ -176,9 +176,9 @@ class InterruptedCells:
         if progress is None:
             return ""
         names = [
-            f"{line.pending + line.cancelled:,} × {line.name}"
+            f"{line.pending + line.released:,} × {line.name}"
             for line in progress.lines
-            if line.pending + line.cancelled
+            if line.pending + line.released
         ]
         if not names:
             return ""

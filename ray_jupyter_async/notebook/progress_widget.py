@@ -112,6 +112,7 @@ def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
         "ready": line.ready,
         "failed": line.failed,
         "cancelled": line.cancelled,
+        "released": line.released,
         "pending": line.pending,
         "running": line.running,
         "cancelling": line.cancelling,

@@ -75,6 +75,8 @@ def mark_of(line: LineProgress) -> tuple[str, str]:
         return "◦", "pending"
     if line.cancelled:
         return "⊘", "cancelled"
+    if line.released:
+        return "–", "released"
     return "✓", "resolved"
 
 
@@ -104,6 +106,8 @@ def notes(line: LineProgress) -> list[tuple[str, str]]:
         said.append(("failed", f"{line.failed:,} failed{about}"))
     if line.cancelled:
         said.append(("cancelled", f"{line.cancelled:,} cancelled"))
+    if line.released:
+        said.append(("released", f"{line.released:,} released"))
     return [(state, shortened(note, _LONGEST_NOTE)) for state, note in said]
 
 
@@ -159,6 +163,7 @@ def summary(progress: CellProgress, workers: int = 0) -> str:
     for count, word in (
         (total.failed, "failed"),
         (total.cancelled, "cancelled"),
+        (total.released, "released"),
         (total.pending, "pending"),
     ):
         if count:
@@ -277,6 +282,7 @@ def _merged(name: str, lines: Sequence[LineProgress]) -> LineProgress:
         ready=sum(line.ready for line in lines),
         failed=sum(line.failed for line in lines),
         cancelled=sum(line.cancelled for line in lines),
+        released=sum(line.released for line in lines),
         pending=pending,
         first_awaited=min(line.first_awaited for line in lines),
         last_change=max(line.last_change for line in lines),

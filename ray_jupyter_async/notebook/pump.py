@@ -61,6 +61,9 @@ class Display(Protocol):
     def show(self, progress: CellProgress) -> bool:
         """Show ``progress`` live; tell whether there is more to show soon."""
 
+    def leave(self, progress: CellProgress) -> None:
+        """Show ``progress`` to who keeps no more than what a cell shows at its end."""
+
     def finish(self, progress: CellProgress) -> None:
         """Become static, showing ``progress``."""
 
@@ -300,6 +303,8 @@ class Pump:
         live = known is not None and known.display is not None and known.display.live
         if live and time.monotonic() < ending.until:
             return time.monotonic() + _LOOK_FOR_LAST_WORDS
+        if known is not None and live:
+            self._guarded(known, self._leave)
         del self._ending[ending.cell_id]
         ending.noted.set()
         return at
@@ -351,6 +356,11 @@ class Pump:
             self._period if known.behind else _HEARTBEAT
         )
         self._shown += 1
+
+    def _leave(self, known: ShownCell) -> None:
+        progress = self._read(known)
+        if progress is not None and known.display is not None:
+            known.display.leave(progress)
 
     def _make_static(self, known: ShownCell) -> None:
         progress = self._read(known)

@@ -38,6 +38,7 @@ _COLOURS = {
     "pending": "bright_black",
     "failed": "red",
     "cancelled": "yellow",
+    "released": "bright_black",
     "stragglers": "yellow",
 }
 _BAR = 20
@@ -49,19 +50,22 @@ _TURNS_PER_SECOND = 5
 
 class _Signs(NamedTuple):
     turning: str
+    #: Of what has not ended when nothing turns any more.
+    pending: str
     resolved: str
     failed: str
     cancelled: str
+    released: str
     #: Of bars: states differ by sign, not by colour alone.
     bar: dict[str, str]
 
 
 _UNICODE = _Signs(
-    "⠋⠙⠸⠴⠦⠇", "✓", "✕", "⊘",
+    "⠋⠙⠸⠴⠦⠇", "◦", "✓", "✕", "⊘", "–",
     {"resolved": "█", "failed": "x", "cancelled": "–", "running": "▒", "": "·"},
 )  # fmt: skip
 _ASCII = _Signs(
-    "|/-\\", "+", "x", "o",
+    "|/-\\", ".", "+", "x", "o", "-",
     {"resolved": "#", "failed": "x", "cancelled": "-", "running": "=", "": "."},
 )  # fmt: skip
 
@@ -142,6 +146,10 @@ class TerminalDisplay:
                 self._screen.show(self, self._render)
         return False
 
+    def leave(self, progress: CellProgress) -> None:
+        """Have ``progress`` left where `end` leaves what was shown last."""
+        self._progress = progress
+
     def finish(self, progress: CellProgress) -> None:
         """Leave ``progress`` as plain lines."""
         screen, self._screen = self._screen, None
@@ -194,7 +202,7 @@ def _table(progress: CellProgress, now: float | None) -> str:
     at = progress.taken if now is None else now
     rows = [
         _Row(
-            _mark(line, signs, at),
+            _mark(line, signs, now),
             Text(_printable(line.name)),
             _bar(line, signs) if wide else Text(),
             Text(done_of_total(line)),
@@ -223,16 +231,18 @@ def _widest(cells: Iterable[Text]) -> int:
     return max((cell.cell_len for cell in cells), default=0)
 
 
-def _mark(line: LineProgress, signs: _Signs, at: float) -> Text:
+def _mark(line: LineProgress, signs: _Signs, now: float | None) -> Text:
     _, state = mark_of(line)
     if line.pending:
-        turn = int(at * _TURNS_PER_SECOND) % len(signs.turning)
-        sign = signs.turning[turn]
+        sign = signs.pending
+        if now is not None:
+            sign = signs.turning[int(now * _TURNS_PER_SECOND) % len(signs.turning)]
         return Text(sign, _COLOURS["failed" if line.failed else "running"])
     return Text({
         "resolved": signs.resolved,
         "failed": signs.failed,
         "cancelled": signs.cancelled,
+        "released": signs.released,
     }[state], _COLOURS[state])  # fmt: skip
 
 

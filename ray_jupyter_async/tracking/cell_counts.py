@@ -50,9 +50,14 @@ class CellCounts:
         The cell.
     records
         Where the records of its refs lie.
+    told_of
+        Whether Ray will tell, of a ref that another cell has submitted, when its
+        task is no longer running.
     """
 
-    def __init__(self, origin: Hashable, records: Records) -> None:
+    def __init__(
+        self, origin: Hashable, records: Records, told_of: Callable[[bytes], bool]
+    ) -> None:
         self.origin = origin
         self.lines: dict[str, LineTally] = {}
         self.code_finished = False
@@ -60,6 +65,7 @@ class CellCounts:
         #: watched: only for those does the cell wait.
         self.pending = self.waiting = 0
         self._records = records
+        self._told_of = told_of
         self._slots: dict[bytes, int] = {}
         # So many of the first of these have settled, at least.
         self._settled_first = 0
@@ -160,16 +166,18 @@ class CellCounts:
             self._fail(slot, at, failure)
 
     def unwatched(self, key: bytes, at: float) -> None:
-        """Take back a watch that nobody wants any more."""
+        """Take back an await or a watch; the task may run on, and stays counted."""
         slot = self._slots.get(key)
         if slot is None or SETTLED[self._records.state[slot]] or self._one_less(key):
             return
-        if self._records.flags[slot] & SUBMITTED:
+        flags = self._records.flags
+        if not flags[slot] & SUBMITTED and self._told_of(key):
+            flags[slot] |= SUBMITTED | OF_DRIVER
+        if flags[slot] & SUBMITTED:
             self._no_longer_awaited(slot, at)
             return
-        line = self._change(slot, RefState.RELEASED, at)
-        if not line.total:
-            self._remove(line)
+        self._change(slot, RefState.RELEASED, at)
+        flags[slot] |= REVISABLE
 
     def forget_records(self) -> list[LineRecords]:
         """Forget all ids; give the records to be removed."""
@@ -287,12 +295,10 @@ class CellCounts:
 
     def _settle_otherwise(self, slot: int, event: AwaitEvent) -> None:
         key, at, outcome = event.key, event.at, event.outcome
-        old = self._records.state[slot]
         if outcome is Outcome.CANCELLED:
-            if not SETTLED[old] and not self._one_less(key):
-                self._change(slot, RefState.CANCELLED, at)
-                self._records.flags[slot] |= REVISABLE
-        elif _RESOLVABLE[old]:
+            # The await was; the task is what it was.
+            self.unwatched(key, at)
+        elif _RESOLVABLE[self._records.state[slot]]:
             # The await went through, though its outcome be a cancelled task.
             failure = Failure("unknown error")
             if event.error is not None:
@@ -355,10 +361,3 @@ class CellCounts:
         if not self.waiting and self._waiting_since is not None:
             self._waited += max(0.0, at - self._waiting_since)
             self._waiting_since = None
-
-    def _remove(self, line: LineTally) -> None:
-        for key in [k for k, s in self._slots.items() if self._line(s) is line]:
-            del self._slots[key]
-        self._settled_first = 0
-        del self.lines[line.name], self._line_at[line.records]
-        self._records.remove_all([line.records])

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .connection import failures_of, unfinished
+from .connection import outcomes_of, unfinished
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .task_events import TaskEvent, read_task_events
 from .waiting_reasons import Node, read_actor, read_nodes, why_waiting
@@ -109,8 +109,8 @@ class ClusterView:
             for key in of_cell
             if key[:TASK_ID_BYTES] not in still
         )
-        failures = failures_of(list(itertools.islice(ended, _MOST_ASKED)))
-        self._tracker.end_finished(keys, still, failures)
+        outcomes = outcomes_of(list(itertools.islice(ended, _MOST_ASKED)))
+        self._tracker.end_finished(keys, still, outcomes)
 
     def running_refs(self) -> list[bytes]:
         """Give the id of the first ref of each task that runs in this kernel."""

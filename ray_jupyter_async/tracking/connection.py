@@ -80,14 +80,13 @@ def own_address() -> bytes:
         return _address[1]
 
 
-def failures_of(keys: Sequence[bytes]) -> dict[bytes, str]:
-    """Give those objects of this process that are errors, by id.
+def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, str]:
+    """Tell what those objects of this process are that are on this node, by id.
 
     Returns
     -------
     dict
-        Ray's name of the kind of error. What is no longer there, or is on
-        another node, counts as a value.
+        Ray's name of the kind of error, or "" for a value.
     """
     if not keys:
         return {}
@@ -97,8 +96,8 @@ def failures_of(keys: Sequence[bytes]) -> dict[bytes, str]:
         objects = local_session_of(ref).objects
     except (ClosedError, RayNotInitializedError):
         return {}
-    found = {key: objects.failure(key, owner) for key in keys}
-    return {key: error for key, error in found.items() if error is not None}
+    found = {key: objects.outcome(key, owner) for key in keys}
+    return {key: outcome for key, outcome in found.items() if outcome is not None}
 
 
 def submits_for_driver() -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .error_groups import Failure
 from .lines import LineTally, merge_lines
+from .object_ids import TASK_ID_BYTES, return_id
 from .records import Records
 from .tally import CellTally
 
@@ -67,6 +68,8 @@ class Ledger:
         self._cells: dict[Hashable, CellTally] = {}
         self._changed: set[Hashable] = set()
         self._retired: dict[str, LineTally] = {}
+        # The cell that had submitted what was last asked for.
+        self._submitter: CellTally | None = None
 
     def record(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
         """Take a batch of records; the observer for `awaiting`.
@@ -109,8 +112,22 @@ class Ledger:
     def _cell(self, origin: Hashable) -> CellTally:
         cell = self._cells.get(origin)
         if cell is None:
-            cell = self._cells[origin] = CellTally(origin, self._records)
+            cell = self._cells[origin] = CellTally(
+                origin, self._records, self._is_of_driver
+            )
         return cell
+
+    def _is_of_driver(self, key: bytes) -> bool:
+        """Whether Ray tells of the task behind a ref, whichever cell submitted it."""
+        first = return_id(key[:TASK_ID_BYTES])
+        known = self._submitter
+        if known is not None and known.is_of_driver(first):
+            return True
+        for cell in self._cells.values():
+            if cell.is_of_driver(first):
+                self._submitter = cell
+                return True
+        return False
 
     def _apply_inbox(self) -> None:
         self._undrained = 0
@@ -151,6 +168,12 @@ class Ledger:
 
     def _apply_alike(self, kind: str, origin: Hashable, events: Sequence[Any]) -> None:
         """Apply events of one kind and cell."""
+        if kind == "cancelling":
+            # Whoever asked for it: it is so in every cell that shows the ref.
+            for shown in self._cells.values():
+                if [event for event in events if shown.cancelling(event.key, event.at)]:
+                    self._changed.add(shown.origin)
+            return
         cell = self._cell(origin)
         self._changed.add(origin)
         if kind == "awaited" or kind == "watched":

@@ -61,8 +61,8 @@ class LineTally:
 
     @property
     def total(self) -> int:
-        """All refs but the released ones."""
-        return sum(self.counts) - self.counts[RefState.RELEASED]
+        """All refs."""
+        return sum(self.counts)
 
     def merge(self, other: LineTally) -> None:
         """Add the counts of ``other``, which must have nothing in common."""
@@ -85,6 +85,7 @@ class LineTally:
             failed=counts[RefState.FAILED],
             cancelled=counts[RefState.CANCELLED],
             pending=pending,
+            released=counts[RefState.RELEASED],
             first_awaited=self.first_awaited,
             last_change=self.last_change,
             finished=None if pending else self.last_change,

@@ -34,7 +34,7 @@ class RefState(enum.IntEnum):
     #: Asked to end, not ended yet.
     CANCELLING = 6
     CANCELLED = 7
-    #: Everybody let go of it before anything became of it.
+    #: Nobody waits for it any more, and nothing tells what becomes of its task.
     RELEASED = 8
 
     @property
@@ -148,7 +148,8 @@ class LineProgress:
     failed
         Refs whose task raised, or whose value could not be had.
     cancelled
-        Refs of which the await or the task was cancelled.
+        Refs whose task was cancelled. One whose await was given up is what its task
+        is, or released.
     pending
         Refs that have not settled, whatever else is known of them.
     first_awaited
@@ -166,6 +167,8 @@ class LineProgress:
         Those of the pending that were asked to end.
     stragglers
         Those of the running that take much longer than their finished siblings.
+    released
+        Refs that nobody waits for any more, and of whose tasks nothing tells.
     reason
         Why the pending ones wait, in words; "" when nothing is known.
     rate
@@ -188,6 +191,7 @@ class LineProgress:
     running: int = 0
     cancelling: int = 0
     stragglers: int = 0
+    released: int = 0
     reason: str = ""
     rate: float | None = None
     eta: float | None = None

@@ -26,7 +26,8 @@ Number = TypeVar("Number", int, float)
 AWAITED = 1
 #: Its task was submitted here: it goes on though nobody awaits it.
 SUBMITTED = 2
-#: Cancelled was the await, not the task: a further await makes it pending again.
+#: How it ended is not the last word: a further await, or what Ray's own books say
+#: of its task, revises it.
 REVISABLE = 4
 #: Ray tells, by leaving it out of what runs, that its task has ended.
 OF_DRIVER = 8

@@ -15,7 +15,7 @@ from .cell_counts import SETTLED, TASK_CANCELLED, CellCounts
 from .error_groups import Failure
 from .object_ids import TASK_ID_BYTES
 from .progress import RefState
-from .records import AWAITED, OF_DRIVER, SUBMITTED, TIMED, Records
+from .records import AWAITED, OF_DRIVER, REVISABLE, SUBMITTED, TIMED, Records
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 class CellTally(CellCounts):
     """All that is counted of one cell; made like a `CellCounts`."""
 
-    def cancelling(self, key: bytes, at: float) -> None:
-        """Note that a ref's task was asked to end."""
+    def cancelling(self, key: bytes, at: float) -> bool:
+        """Note that a ref's task was asked to end; tell whether that is news."""
         slot = self._slots.get(key)
-        if slot is not None and not SETTLED[self._records.state[slot]]:
-            self._change(slot, RefState.CANCELLING, at)
+        if slot is None or SETTLED[self._records.state[slot]]:
+            return False
+        self._change(slot, RefState.CANCELLING, at)
+        return True
 
     def task_event(self, key: bytes, event: TaskEvent, *, ended: bool) -> None:
         """Take what Ray's own books say of the task behind a ref.
@@ -69,6 +71,14 @@ class CellTally(CellCounts):
             self._fail(slot, line.last_change, event.failure)
         elif state is RefState.FAILED and event.failure is not None:
             self._explain(slot, line, event.failure)
+        elif (
+            state is RefState.CANCELLED
+            and event.state is RefState.READY
+            and records.flags[slot] & REVISABLE
+        ):
+            # It was asked to end, and came to its own end before that.
+            records.flags[slot] &= ~REVISABLE
+            self._change(slot, RefState.READY, line.last_change)
         elif not state.settled:
             if event.state.settled:
                 # Of what is awaited its awaiter tells the end.
@@ -134,6 +144,11 @@ class CellTally(CellCounts):
             return None
         return self._line(slot).name
 
+    def is_of_driver(self, key: bytes) -> bool:
+        """Whether Ray will tell, or has told, when this ref's task has ended."""
+        slot = self._slots.get(key)
+        return slot is not None and bool(self._records.flags[slot] & OF_DRIVER)
+
     def is_pending(self, key: bytes) -> bool:
         """Whether this ref is known and has not settled."""
         slot = self._slots.get(key)
@@ -143,9 +158,12 @@ class CellTally(CellCounts):
         self,
         running: Container[bytes],
         keys: Iterable[bytes],
-        failures: Mapping[bytes, str],
+        outcomes: Mapping[bytes, str],
     ) -> bool:
         """Settle those of `keys` whose task Ray no longer counts as running.
+
+        One that was asked to end counts as cancelled, unless something else is
+        known to have become of it.
 
         Returns
         -------
@@ -163,8 +181,16 @@ class CellTally(CellCounts):
                 and key[:TASK_ID_BYTES] not in running
             ):
                 found = True
-                error = failures.get(key)
-                self.ready(key, now, None if error is None else Failure(error))
+                outcome = outcomes.get(key)
+                if outcome:
+                    self._fail(slot, now, Failure(outcome))
+                elif (
+                    outcome is None and self._records.state[slot] == RefState.CANCELLING
+                ):
+                    self._change(slot, RefState.CANCELLED, now)
+                    self._records.flags[slot] |= REVISABLE
+                else:
+                    self._change(slot, RefState.READY, now)
         return found
 
     def session_ended(self, at: float) -> None:

@@ -106,8 +106,8 @@ class Tracker(Ledger):
         Returns
         -------
         callable
-            Ends the watch. Refs not ready by then are no longer counted,
-            unless they are awaited too. A second call does nothing.
+            Ends the watch. Refs not ready by then are what their tasks are, or
+            released where nothing tells of these. A second call does nothing.
         """
         return self._watches.begin(refs, watcher, origin, since)
 
@@ -306,7 +306,7 @@ class Tracker(Ledger):
         self,
         keys: Mapping[Hashable, Iterable[bytes]],
         running: Container[bytes],
-        failures: Mapping[bytes, str],
+        outcomes: Mapping[bytes, str],
     ) -> None:
         """Settle refs whose tasks have ended.
 
@@ -317,14 +317,16 @@ class Tracker(Ledger):
             is not among them.
         running
             The ids of the tasks that run.
-        failures
-            Ray's names of the errors that some of the refs are.
+        outcomes
+            Ray's names of the errors that some of the refs are, "" of values; those
+            left out are not known.
         """
         changed = False
         with self._lock:
+            self._apply_inbox()
             for origin, of_cell in keys.items():
                 cell = self._cells.get(origin)
-                if cell is not None and cell.ended_with(running, of_cell, failures):
+                if cell is not None and cell.ended_with(running, of_cell, outcomes):
                     self._changed.add(origin)
                     changed = True
         if changed:

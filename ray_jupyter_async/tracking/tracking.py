@@ -11,6 +11,7 @@ from ..awaiting.observing import add_observer, remove_observer
 from ..awaiting.sessions import local_session_of
 from ..awaiting.watching import watch_ready
 from .blocking_gets import BlockingGets
+from .cancels import Cancels
 from .cluster_view import ClusterView
 from .submissions import Submissions
 from .tracker import Tracker, cannot_cancel
@@ -49,16 +50,19 @@ class Tracking:
         self.submissions.on_session_end = self.tracker.end_session
         self.view = ClusterView(self.tracker, self.submissions)
         self.blocking = BlockingGets(self.tracker)
+        self._cancels = Cancels(self.tracker)
 
     def install(self) -> None:
-        """Have submissions, awaits and blocking calls tracked."""
+        """Have submissions, awaits, blocking calls and cancels tracked."""
         self.submissions.install()
         self.blocking.install()
+        self._cancels.install()
         add_observer(self.tracker.record)
 
     def uninstall(self) -> None:
         """Have nothing tracked; nothing happens when it is not installed."""
         remove_observer(self.tracker.record)
+        self._cancels.uninstall()
         self.blocking.uninstall()
         self.submissions.uninstall()
 

@@ -30,7 +30,7 @@ pin the refs."""
 class WatchEvent(NamedTuple):
     """One thing that happened to one watched ref; the fields of `AwaitEvent`."""
 
-    kind: Literal["watched", "ready", "unwatched"]
+    kind: Literal["watched", "ready", "unwatched", "cancelling"]
     key: bytes
     origin: object | None
     at: float

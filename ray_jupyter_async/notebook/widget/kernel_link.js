@@ -39,7 +39,7 @@ import { viewId } from "./elements.js";
  * @property {(said: string) => void} said
  */
 
-/** @typedef {"open" | "close" | "renew" | "cancel" | "force" | "retry" | "pause"} Request */
+/** @typedef {"show" | "open" | "close" | "renew" | "cancel" | "force" | "retry" | "pause"} Request */
 
 const PATIENCE_MS = 1500;
 const NO_BYTES = "This front end passes no bytes on: timeline and refs stay empty";
@@ -62,6 +62,7 @@ export class KernelLink {
     /** @type {Set<string>} */
     this.open = new Set();
     this.view = `${viewId()}-${Math.random().toString(36).slice(2, 6)}`;
+    this.tell("show");
     this.renewal = setInterval(() => {
       if (this.open.size) this.ask("renew");
     }, RENEW_MS);
@@ -79,6 +80,16 @@ export class KernelLink {
       setTimeout(() => this.listener.said(LATE), PATIENCE_MS),
     );
     this.model.send({ do: what, request, view: this.view, ...fields });
+  }
+
+  /**
+   * What needs no answer.
+   *
+   * @param {Request} what
+   * @param {string} [line]
+   */
+  tell(what, line) {
+    this.model.send({ do: what, request: "", view: this.view, line });
   }
 
   /** @param {string} line */
@@ -120,7 +131,7 @@ export class KernelLink {
     for (const timer of this.unanswered.values()) clearTimeout(timer);
     this.unanswered.clear();
     for (const line of this.open) {
-      this.model.send({ do: "close", request: "", view: this.view, line });
+      this.tell("close", line);
     }
     this.open.clear();
   }

@@ -16,6 +16,7 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
  * @property {number} ready
  * @property {number} failed
  * @property {number} cancelled
+ * @property {number} released
  * @property {number} pending
  * @property {number} running Of the pending ones.
  * @property {number} cancelling Of the pending ones.
@@ -29,7 +30,14 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
  * @property {number} retry Failed tasks that can be submitted again.
  */
 
-const MARKS = { running: "", failing: "✕", failed: "✕", cancelled: "⊘", done: "✓" };
+const MARKS = {
+  running: "",
+  failing: "✕",
+  failed: "✕",
+  cancelled: "⊘",
+  released: "–",
+  done: "✓",
+};
 
 /**
  * Whether all that is pending was asked to end, in vain: force would end nothing
@@ -45,7 +53,8 @@ export function isForceable({ force, cancelling, pending }) {
 function markOf(line) {
   if (line.pending) return line.failed ? "failing" : "running";
   if (line.failed) return "failed";
-  return line.cancelled ? "cancelled" : "done";
+  if (line.cancelled) return "cancelled";
+  return line.released ? "released" : "done";
 }
 
 /** @param {Line} line */
@@ -57,10 +66,11 @@ function doneOf(line) {
  * What there is to say beside done/total: state and words.
  *
  * @param {Line} line
- * @returns {Record<"failed" | "cancelled" | "stragglers" | "pending" | "done", string>}
+ * @returns {Record<Note, string>}
  */
 function notesOf(line) {
-  const { pending, running, cancelling, stragglers, failed, cancelled } = line;
+  const { pending, running, cancelling, stragglers } = line;
+  const { failed, cancelled, released } = line;
   const waiting = pending - running - cancelling;
   const open = [
     running && `${grouped(running)} running`,
@@ -71,12 +81,17 @@ function notesOf(line) {
   return {
     failed: failed ? `${grouped(failed)} failed (${line.errors})` : "",
     cancelled: cancelled ? `${grouped(cancelled)} cancelled` : "",
+    released: released ? `${grouped(released)} released` : "",
     stragglers: stragglers ? slow : "",
     pending: open.join(", ") + (waiting && line.reason ? `: ${line.reason}` : ""),
     // A line that says something has its height from the start.
-    done: pending || failed || cancelled ? "" : "all done",
+    done: pending || failed || cancelled || released ? "" : "all done",
   };
 }
+
+/**
+ * @typedef {"failed" | "cancelled" | "released" | "stragglers" | "pending" | "done"} Note
+ */
 
 /** @type {readonly ("done" | "failed" | "cancelled" | "running" | "cancelling")[]} */
 const SEGMENTS = ["done", "failed", "cancelled", "cancelling", "running"];
@@ -132,6 +147,7 @@ export class Row {
     this.told = {
       failed: make("span", "rja-note rja-note-failed"),
       cancelled: make("span", "rja-note rja-note-cancelled"),
+      released: make("span", "rja-note rja-note-released"),
       stragglers: make("span", "rja-note rja-note-stragglers"),
       pending: make("span", "rja-note rja-note-pending"),
       done: make("span", "rja-note rja-note-done"),
@@ -156,6 +172,7 @@ export class Row {
       "ready",
       "failed",
       "cancelled",
+      "released",
       "pending",
       "running",
     ])) {
@@ -196,10 +213,11 @@ export class Row {
   /**
    * @param {Line} line
    * @param {number} done
-   * @param {{ failed: string, cancelled: string }} notes
+   * @param {{ failed: string, cancelled: string, released: string }} notes
    */
-  showSaid(line, done, { failed, cancelled }) {
-    const said = [`${grouped(done)} of ${grouped(line.total)} done`, failed, cancelled];
+  showSaid(line, done, { failed, cancelled, released }) {
+    const of = `${grouped(done)} of ${grouped(line.total)} done`;
+    const said = [of, failed, cancelled, released];
     setAttribute(this.bar, "aria-valuemax", String(line.total));
     setAttribute(this.bar, "aria-valuenow", String(line.total - line.pending));
     setAttribute(this.bar, "aria-valuetext", said.filter(Boolean).join(", "));

@@ -30,11 +30,12 @@ const SAID_MS = 6000;
 
 /** @param {Line[]} lines */
 function sums(lines) {
-  const sum = { done: 0, failed: 0, cancelled: 0, pending: 0, total: 0 };
+  const sum = { done: 0, failed: 0, cancelled: 0, released: 0, pending: 0, total: 0 };
   for (const line of lines) {
     sum.done += line.resolved + line.ready;
     sum.failed += line.failed;
     sum.cancelled += line.cancelled;
+    sum.released += line.released;
     sum.pending += line.pending;
     sum.total += line.total;
   }
@@ -47,11 +48,12 @@ function sums(lines) {
  * @param {Line[]} lines
  */
 function summary(lines) {
-  const { done, failed, cancelled, total } = sums(lines);
+  const { done, failed, cancelled, released, total } = sums(lines);
   return [
     `${grouped(done)} of ${counted(total, "ref")} done`,
     failed && `${grouped(failed)} failed`,
     cancelled && `${grouped(cancelled)} cancelled`,
+    released && `${grouped(released)} released`,
   ]
     .filter(Boolean)
     .join(", ");
