@@ -7,6 +7,7 @@ people, in the folder of `harness.browser`.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -88,6 +89,14 @@ def test_papermill_keeps_what_a_cell_has_become(saved):
     assert "\nKeyError: 'b' (1 × parse)\n" in text
     assert 'return {"a": 1}[page]' in text
     assert "<svg" in output.data["text/html"]
+
+
+def test_papermill_keeps_little_of_widgets_that_were_closed(saved):
+    kept = nbformat.reads(saved, as_version=4).metadata.widgets
+    (states,) = (found.state for found in kept.values())
+    widgets = [m.state for m in states.values() if m.model_name == "AnyModel"]
+    assert [widget.state.lines for widget in widgets] == [[]]
+    assert len(json.dumps(kept)) < 4_000
 
 
 @pytest.fixture

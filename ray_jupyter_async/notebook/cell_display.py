@@ -245,6 +245,7 @@ class CellDisplay:
         widget, self._widget = self._widget, None
         if widget is None:
             return
+        unseen = not self._views
         self._views.clear()
         self._open.clear()
         self._paused = False
@@ -252,6 +253,8 @@ class CellDisplay:
             # For who listens to the widget: a screen reader is told the end.
             widget.show(progress)
             self._put_static(progress)
+            if unseen:
+                widget.empty()
         finally:
             widget.close()
 

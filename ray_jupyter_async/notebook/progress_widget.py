@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ..tracking.progress import CellProgress, LineProgress
 
 
+# A module of a front end that shows nothing.
+_NOTHING = "export default {}"
+
+
 class ProgressWidget(anywidget.AnyWidget):
     """One progress line per name, from one trait; refs of open lines beside it.
 
@@ -71,6 +75,16 @@ class ProgressWidget(anywidget.AnyWidget):
         self.state = widget_state(
             progress, paused=paused, forceable=forceable, retryable=retryable
         )
+
+    def empty(self) -> None:
+        """Leave next to nothing to who keeps the state of widgets that were closed.
+
+        nbclient (0.11) does, in the notebook's metadata, and a page that opens that
+        notebook makes a model of it: 90 kB, most of them the front end's source.
+        For a widget that no page shows, and that is about to be closed.
+        """
+        self._esm, self._css = _NOTHING, ""
+        self.state = {**self.state, "lines": []}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         # Beside the view stands what a front end without widgets, or a saved
