@@ -185,6 +185,49 @@ def test_nothing_is_pinned(cells):
     )
 
 
+def test_the_object_store_gives_back_what_was_tracked(cells, tmp_path):
+    def stored():
+        return int(cells.ok("print(stored())").stdout)
+
+    cells.ok(
+        "import numpy as np\n"
+        "from ray._private.internal_api import node_stats\n"
+        "def stored():\n"
+        "    (node,) = ray.nodes()\n"
+        "    at = node['NodeManagerAddress'], node['NodeManagerPort']\n"
+        "    return node_stats(*at, False).store_stats.object_store_bytes_used\n"
+        "@ray.remote(num_cpus=0)\n"
+        "def make(path):\n"
+        "    while not os.path.exists(path):\n"
+        "        time.sleep(0.01)\n"
+        "    return np.ones(10_000_000, np.uint8)"
+    )
+    before = stored()
+    path = tmp_path / "end"
+    result = cells.submit(
+        f"arrays = [make.remote({str(path)!r}) for _ in range(20)]\n"
+        "arrays += [ray.put(np.ones(10_000_000, np.uint8)) for _ in range(20)]\n"
+        "progress(arrays)\n"
+        "values = await asyncio.gather(*arrays)\n"
+        "print(sum(value.nbytes for value in values), stored())\n"
+        "del values"
+    )
+    shown_line(cells, "make", pending=20)
+    path.touch()
+    cells.wait(result)
+    total, most = map(int, result.stdout.split())
+    assert total == 400_000_000
+    assert most - before > 400_000_000
+    # Blocking calls, and a watch that ends before its refs do.
+    cells.ok("ray.get(arrays); ray.wait(arrays, num_returns=40); progress(arrays);")
+    assert stored() - before > 400_000_000
+    cells.ok("del arrays; gc.collect();")
+    cells.poll(lambda: stored() <= before, 30, what="the store to give back 400 MB")
+    # The records are still there.
+    told = cells.ok("print(*(f'{n} {lines()[n].total}' for n in ('make', 'ray.put')))")
+    assert told.stdout == "make 40 ray.put 40\n"
+
+
 def test_tracking_can_be_turned_off_altogether(cells):
     told = cells.ok(
         "import ray.remote_function\n"
