@@ -155,6 +155,18 @@ def test_what_another_cell_has_submitted_is_followed_after_a_dropped_await(key):
 
 
 @pytest.mark.parametrize(
+    "error", ["ObjectRefStreamEndOfStreamError", "END_OF_STREAMING_GENERATOR"]
+)
+def test_what_follows_the_last_item_of_a_generator_is_no_item(error):
+    tracker = submitter(REF)
+    tracker.record([awaited(ITEM), settled(ITEM)])
+    end = return_id(TASK, 6)
+    tracker.record([awaited(end), settled(end, Outcome.FAILED, error)])
+    assert counts(tracker) == {"resolved": 1, "pending": 1}
+    assert (line(tracker).total, errors(tracker)) == (2, {})
+
+
+@pytest.mark.parametrize(
     ("outcomes", "state"),
     [
         ({}, "cancelled"),

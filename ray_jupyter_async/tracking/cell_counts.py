@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 # an object that is only watched or in its task's events.
 TASK_CANCELLED = frozenset({"TaskCancelledError", "TASK_CANCELLED"})
 
+# What follows the last item of a generator: to who iterates, and on the object.
+_END_OF_STREAM = frozenset(
+    {"ObjectRefStreamEndOfStreamError", "END_OF_STREAMING_GENERATOR"}
+)
+
 SETTLED = bytes(state.settled for state in RefState)
 # States from which an await may resolve.
 _RESOLVABLE = bytes(not state.settled or state is RefState.READY for state in RefState)
@@ -317,6 +322,11 @@ class CellCounts:
     def _fail(self, slot: int, at: float, failure: Failure) -> None:
         if failure.kind in TASK_CANCELLED:
             self._change(slot, RefState.CANCELLED, at)
+            return
+        if failure.kind in _END_OF_STREAM:
+            # There is no such item, which nobody could know before.
+            line = self._change(slot, RefState.RELEASED, at)
+            line.counts[RefState.RELEASED] -= 1
             return
         if failure.kind.isupper():  # Ray's own name: WORKER_DIED
             failure = failure._replace(kind=failure.kind.lower().replace("_", " "))
