@@ -367,8 +367,40 @@ def test_the_reason_is_said_in_words(events, reason):
         else known
         for known in events
     ]
-    said = why_waiting(given, ONE_NODE, lambda _actor: ("ALIVE", {}), lambda _tasks: 3)
+    said = why_waiting(
+        given, ONE_NODE, lambda _actor: ("ALIVE", {}), lambda _tasks: (3, False)
+    )
     assert said == reason
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ((1, False), "waits for 1 other task"),
+        ((12, True), "waits for 12+ other tasks"),
+        ((0, True), "waits for other tasks"),
+    ],
+)
+def test_no_more_is_said_of_what_is_waited_for_than_is_known(known, said):
+    waits = [event(RefState.PENDING_ARGS)]
+    assert why_waiting(waits, None, lambda _actor: None, lambda _tasks: known) == said
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("all 2 CPUs busy, 9 queued", "all 2 CPUs busy, 3 queued"),
+        ("all 2 CPUs busy, 2,000+ queued", "all 2 CPUs busy, 3 queued"),
+        ("no node has 8 CPUs (cluster: 2)", "no node has 8 CPUs (cluster: 2)"),
+    ],
+)
+def test_no_more_are_queued_than_are_pending_by_now(tracker, reason, said):
+    tracker.record([awaited(number) for number in range(9)])
+    tracker.drain()
+    tracker.set_reasons("cell", {"f": reason})
+    tracker.record([settled(number) for number in range(6)])
+    (line,) = tracker.read_cell("cell").lines
+    assert line.reason == said
 
 
 def test_a_task_that_no_node_can_hold_by_itself_says_so():
@@ -378,5 +410,5 @@ def test_a_task_that_no_node_can_hold_by_itself_says_so():
         "PENDING_NODE_ASSIGNMENT",
         resources={"CPU": 1.0, "GPU": 1.0},
     )
-    said = why_waiting([wants], nodes, lambda _actor: None, lambda _tasks: 0)
+    said = why_waiting([wants], nodes, lambda _actor: None, lambda _tasks: (0, False))
     assert said == "no node has 1 CPU and 1 GPU together"

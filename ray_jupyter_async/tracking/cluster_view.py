@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import outcomes_of, unfinished
 from .object_ids import TASK_ID_BYTES, is_put, return_id
+from .submissions import MOST_DEPENDENCIES
 from .task_events import TaskEvent, read_task_events
 from .waiting_reasons import Node, read_actor, read_nodes, why_waiting
 
@@ -188,14 +189,12 @@ class ClusterView:
                 },
             )
 
-    def _unfinished_before(self, tasks: Iterable[bytes]) -> int:
-        """Give how many other tasks these wait for."""
-        needed = {
-            return_id(needed)
-            for task in tasks
-            for needed in self._submissions.dependencies_of(task)
-        }
-        return self._tracker.count_pending(needed)
+    def _unfinished_before(self, tasks: Iterable[bytes]) -> tuple[int, bool]:
+        """Give how many other tasks these wait for, and whether for more than that."""
+        known = [self._submissions.dependencies_of(task) for task in tasks]
+        needed = {return_id(task) for of_task in known for task in of_task}
+        more = any(len(of_task) >= MOST_DEPENDENCIES for of_task in known)
+        return self._tracker.count_pending(needed), more
 
     def _let_go(self) -> None:
         """Stop following cells that settled a while ago."""

@@ -5,6 +5,7 @@ As in `tally`, nothing in here is thread-safe: the tracker owns the lock.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from .error_groups import ErrorGroups
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # (`.options(name=f"part-{i}")`) must not make a line per task.
 MAX_LINES = 50
 OTHER_NAMES = "other names"
+
+_QUEUED = re.compile(r"([\d,]+)\+? queued")
 
 _PENDING = (
     RefState.PENDING_ARGS,
@@ -76,6 +79,7 @@ class LineTally:
         """Return the counts as they are now."""
         counts = self.counts
         pending = self.pending
+        waiting = pending - counts[RefState.RUNNING] - counts[RefState.CANCELLING]
         rate, eta = self.pace.estimate(now, pending)
         return LineProgress(
             name=self.name,
@@ -93,10 +97,25 @@ class LineTally:
             running=counts[RefState.RUNNING],
             cancelling=counts[RefState.CANCELLING],
             stragglers=self.pace.stragglers(now) if counts[RefState.RUNNING] else 0,
-            reason=self.reason if pending else "",
+            reason=_of_now(self.reason, waiting),
             rate=rate,
             eta=eta,
         )
+
+
+def _of_now(reason: str, waiting: int) -> str:
+    """Give a reason without what is no longer true of it.
+
+    It is a second or two old: what has begun since is not queued any more.
+    """
+    if waiting <= 0:
+        return ""
+
+    def fewer(found: re.Match[str]) -> str:
+        queued = int(found[1].replace(",", ""))
+        return f"{waiting:,} queued" if queued > waiting else found[0]
+
+    return _QUEUED.sub(fewer, reason)
 
 
 def line_of(

@@ -35,8 +35,8 @@ UNKNOWN_NAME = "other refs"
 _MOST_FRESH = 200_000
 #: When more wait than this, somebody is asked to take them.
 _MANY_FRESH = 10_000
-# Of the tasks whose results a task takes as arguments, so many are remembered.
-_MOST_DEPENDENCIES = 16
+#: Of the tasks whose results a task takes as arguments, so many are remembered.
+MOST_DEPENDENCIES = 16
 
 Wrapped = Callable[..., Any]
 Note = Callable[[Any, Any, Any, Any, dict[str, Any]], None]
@@ -291,12 +291,12 @@ class Submissions:
 
     def _note_dependencies(self, task: bytes, args: Any) -> None:
         ref_type = self._ref_type
-        made_by = [arg.binary() for arg in args if type(arg) is ref_type]
-        self._dependencies[task] = tuple(
+        made_by = [
             key[:TASK_ID_BYTES]
-            for key in made_by[:_MOST_DEPENDENCIES]
-            if not is_put(key)
-        )
+            for arg in args
+            if type(arg) is ref_type and not is_put(key := arg.binary())
+        ]
+        self._dependencies[task] = tuple(made_by[:MOST_DEPENDENCIES])
 
     def _of_driver(self) -> bool:
         """Find out whether the driver submits on this thread, once in a session."""

@@ -112,7 +112,7 @@ def why_waiting(
     events: Iterable[TaskEvent],
     nodes: list[Node] | None,
     actor: Callable[[bytes], tuple[str, Mapping[str, float]] | None],
-    unfinished_before: Callable[[list[bytes]], int],
+    unfinished_before: Callable[[list[bytes]], tuple[int, bool]],
     *,
     more: bool = False,
 ) -> str:
@@ -127,7 +127,8 @@ def why_waiting(
     actor
         As `read_actor`; asked once for each actor.
     unfinished_before
-        Gives how many tasks make arguments of these and have not ended.
+        Gives how many tasks make arguments of these and have not ended, and whether
+        there may be more than are known.
     more
         Whether there are more tasks in the line than `events` tell of.
 
@@ -156,10 +157,10 @@ def why_waiting(
     for asked, times in of_actors.items():
         told[_for_an_actor(actor(asked), nodes)] += times
     if need_others:
-        left = unfinished_before(need_others)
-        number = f"{left:,}" if left else ""
-        others = f"waits for {number} other task{'s' if left != 1 else ''}"
-        told[others.replace("  ", " ")] += len(need_others)
+        left, and_more = unfinished_before(need_others)
+        number = f"{left:,}{'+' if and_more else ''} " if left else ""
+        one = left == 1 and not and_more
+        told[f"waits for {number}other task{'' if one else 's'}"] += len(need_others)
     del told[""]
     plus = "+" if more else ""
     return "; ".join(
