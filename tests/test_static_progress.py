@@ -195,7 +195,7 @@ def test_errors_and_the_timeline_open_without_a_script_and_read_without_styles()
         "KeyError: '<b>x</b>'",
         "pid 7 2 tasks, 1.2 s, 1 failed",
         "pid 8 1 task, 300 ms",
-        "0 ms 1.2 s",
+        "0 s 1.2 s",
     ]
     assert set(Words(html).tags) == {
         "div", "span", "details", "summary", "pre", "svg", "path"
@@ -211,6 +211,12 @@ def test_a_timeline_is_to_scale():
     )
     assert 'd="M0 0h249v20h-249zM750 0h249v20h-249z"' in html
     assert 'aria-label="pid 7: 2 tasks, 2.0 s"' in html
+
+
+def test_a_short_task_at_the_end_is_to_be_seen():
+    records = [make_record(9.999, 10.0)]
+    html = html_of(make_line("g", resolved=1), records=records)
+    assert 'd="M998 0h2v20h-2z"' in html
 
 
 def test_many_tasks_are_summed_up_and_the_few_that_failed_stay_to_be_seen():

@@ -161,7 +161,8 @@ def _one_by_one(spans: Sequence[tuple[float, float, str]]) -> dict[str, str]:
     for begin, end, kind in spans:
         # A gap of one unit, so that one task is told from the next.
         width = max(2, round(end) - round(begin) - 1)
-        paths[kind] += f"M{round(begin)} 0h{width}v{_HEIGHT}h-{width}z"
+        at = min(round(begin), _WIDTH - width)
+        paths[kind] += f"M{at} 0h{width}v{_HEIGHT}h-{width}z"
     return paths
 
 
@@ -227,6 +228,8 @@ def _row_html(row: Row, paths: dict[str, str], width: int, label_width: int) -> 
 
 
 def _time(seconds: float) -> str:
+    if not seconds:
+        return "0 s"
     if abs(seconds) < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     return format_elapsed(seconds)
