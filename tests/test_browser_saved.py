@@ -154,6 +154,7 @@ def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
     assert not traceback.is_visible()
     for i in range(lines.count()):
         lines.nth(i).locator("summary").click()
+    assert "Cell In[1], line " in traceback.inner_text()
     assert 'return {"a": 1}[page]' in traceback.inner_text()
     assert "KeyError: 'b'" in traceback.inner_text()
     assert static.locator("text=/pid [0-9]+/").count() >= len(ROWS) - 1

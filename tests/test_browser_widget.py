@@ -208,8 +208,12 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
     short = traceback.inner_text()
     assert "raise ValueError" in short
     assert "ray/" not in short
+    assert re.search(r"^ *Cell In\[\d+\], line \d+, in fetch$", short, re.MULTILINE)
     group.get_by_role("button", name="Full traceback").click()
-    assert len(traceback.inner_text()) > len(short)
+    full = traceback.inner_text()
+    assert len(full) > len(short)
+    assert "Cell In[" in full
+    assert "ipykernel" not in full
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     group.get_by_role("button", name="Copy error").click()
     copied = notebook.poll(lambda: notebook.evaluate("navigator.clipboard.readText()"))

@@ -12,6 +12,8 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .cell_sources import with_cell_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -132,8 +134,8 @@ class OpenLine:
                 "kind": group.kind,
                 "message": group.message,
                 "count": group.count,
-                "short": group.short,
-                "full": group.full,
+                "short": with_cell_names(group.short),
+                "full": with_cell_names(group.full),
             }
             for group in groups
         ]

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..tracking.progress import LineProgress
+from .cell_sources import with_cell_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -233,7 +234,7 @@ def errors_text(progress: CellProgress) -> list[str]:
     blocks = []
     for line, group in found[:_MOST_GROUPS]:
         lines = [f"{error_title(group)} ({group.count:,} × {shortened(line.name)})"]
-        traceback = group.short.splitlines()
+        traceback = with_cell_names(group.short).splitlines()
         if len(traceback) > _MOST_TRACEBACK_LINES:
             traceback = ["…", *traceback[1 - _MOST_TRACEBACK_LINES :]]
         lines += [

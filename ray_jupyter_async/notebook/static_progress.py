@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from .cell_sources import with_cell_names
 from .progress_words import (
     MOST_LINES,
     done_of_total,
@@ -218,7 +219,7 @@ def _error(group: ErrorGroup) -> str:
     )
     if not group.short:
         return title
-    traceback = group.short.strip("\n")
+    traceback = with_cell_names(group.short).strip("\n")
     if len(traceback) > _LONGEST_TRACEBACK:
         traceback = "…" + traceback[1 - _LONGEST_TRACEBACK :]
     # Written so that it is one line of the file: in Markdown, an empty line ends
