@@ -32,6 +32,8 @@ OUTLIVE_THEIR_CELL = {
     ("03_progress_stop_cancel", "straggler"),
     ("03_progress_stop_cancel", "pending"),
     ("03_progress_stop_cancel", "stop"),
+    # Its losers are cancelled by the next cell.
+    ("04_model_search", "search"),
     # Its generator is ended by the next cell.
     ("06_pipeline", "chain"),
 }
