@@ -202,12 +202,11 @@ class Sweep:
             if not self._load(start, refs, positions[at:end], raws[at:end]):
                 return
         self._chunks.pop(start, None)
-        # Letting go of what was read comes last: Ray asks the object store to, for
-        # each buffer, which takes longer than all before.
-        self._report(
-            Swept(filled=count, ends_chunk=True),
-            wake=not self._chunks,
-        )
+        self._report(Swept(filled=count, ends_chunk=True), wake=not self._chunks)
+        # Last, because it takes longer than all before: for each buffer Ray calls the
+        # object store. In steps, because it keeps the GIL meanwhile.
+        while raws:
+            del raws[-STEP:]
 
     def _load(
         self, start: int, refs: list[Ref], positions: Sequence[int], raws: list[Raw]
