@@ -25,6 +25,8 @@ class RefFuture(asyncio.Future[Any]):
     need = Need.VALUE
 
     __slots__ = (
+        # Set by `asyncio.gather`; without its place here each would get a dict.
+        "_log_destroy_pending",
         "cancel_task",
         "keeper",
         "key",

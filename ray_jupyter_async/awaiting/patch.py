@@ -6,6 +6,7 @@ so replacing `as_future` in the type's own dict redirects the whole protocol
 (`await`, `asyncio.gather`, `ensure_future`...), for subclasses and Ray Client's
 refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
 2.40.0 and 2.60.0; where a check fails, Ray's own await stays, with a warning.
+`gather_patch` goes in and out with it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from ray import ObjectRef
 
+from . import gather_patch
 from .converter import as_future
 from .errors import PatchWarning
 
@@ -109,6 +111,7 @@ def _install() -> bool:
         _write(namespace, original)
         return _give_up("its __await__ does not call as_future")
     _write(namespace, _converting_as_future)
+    gather_patch.install()
     return True
 
 
@@ -123,6 +126,7 @@ def _give_up(reason: str) -> bool:
 
 
 def _restore() -> None:
+    gather_patch.restore()
     namespace = _namespace()
     # Somebody may have patched on top of us since: theirs to take away.
     if namespace.get(_NAME) is _converting_as_future:

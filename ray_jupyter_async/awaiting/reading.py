@@ -37,6 +37,8 @@ MAX_READERS = 64
 #: turn of the GIL, which a busy thread beside does not give back for five
 #: milliseconds.
 SLICE = 1024
+#: Of what was read, how much is let go of before the GIL may change hands.
+LET_GO_STEP = 128
 
 
 class Readers:
@@ -82,6 +84,16 @@ class Readers:
     def load_soon(self) -> None:
         """Make sure that somebody loads what was queued; any thread."""
         self.call(_nothing)
+
+    def let_go(self, raws: list[Any]) -> None:
+        """Empty a list of what was read; on a reader, when nobody waits for more.
+
+        It takes longer than reading: for each buffer Ray calls the object store. In
+        steps, because it keeps the GIL meanwhile.
+        """
+        while raws:
+            del raws[-LET_GO_STEP:]
+            self.moved()
 
     def moved(self) -> None:
         """Say that a long job is not held up, see `help_out`; on a reader."""
@@ -208,6 +220,7 @@ class Readers:
         loop: it looks by itself while `help_out` tells it to.
         """
         keepers = []
+        loaded: list[Any] = []
         while self._raw:
             try:
                 await_, ref, raw = self._raw.popleft()
@@ -235,9 +248,11 @@ class Readers:
             if keeper not in keepers:
                 keepers.append(keeper)
             self._progress += 1
+            loaded.append(raw)
             del await_, ref, raw, value, error
         for keeper in keepers:
             keeper.wake()
+        self.let_go(loaded)
 
 
 def _nothing() -> None:

@@ -203,10 +203,7 @@ class Sweep:
                 return
         self._chunks.pop(start, None)
         self._report(Swept(filled=count, ends_chunk=True), wake=not self._chunks)
-        # Last, because it takes longer than all before: for each buffer Ray calls the
-        # object store. In steps, because it keeps the GIL meanwhile.
-        while raws:
-            del raws[-STEP:]
+        readers.let_go(raws)
 
     def _load(
         self, start: int, refs: list[Ref], positions: Sequence[int], raws: list[Raw]

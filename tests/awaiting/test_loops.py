@@ -186,12 +186,16 @@ def test_uvloop(ray_session):
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are of Python 3.12")
 def test_eager_tasks(ray_session):
+    async def value(ref):
+        return await ref
+
     async def main():
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        refs = [ray.put(1), ray.put(2)]
         with patched():
-            return await asyncio.gather(ray.put(1), ray.put(2))
+            return await asyncio.gather(*refs, *map(value, refs))
 
-    assert run(main()) == [1, 2]
+    assert run(main()) == [1, 2, 1, 2]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup is of Python 3.11")

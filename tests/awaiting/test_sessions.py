@@ -103,12 +103,20 @@ async def main(*kinds):
             print(type(error).__name__, time.monotonic() - began < 1)
 
 asyncio.run(main(RayNotInitializedError))
+
+async def gathered():
+    with patched():
+        print(await asyncio.gather(put, return_exceptions=True))
+
+asyncio.run(gathered())
 {RAY_INIT}
 asyncio.run(main(UnknownRefError))
 print("end")
 """
     )
-    assert done.stdout.split("\n")[:7] == [
+    lines = done.stdout.splitlines()
+    assert lines.pop(3).startswith("[RayNotInitializedError(")
+    assert lines[:7] == [
         *["RayNotInitializedError True"] * 3,
         *["UnknownRefError True"] * 3,
         "end",

@@ -1,0 +1,163 @@
+"""The patch that spares asyncio's functions a task for each ref."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import ray
+
+from harness.loops import run
+from ray_jupyter_async import patch, patched, unpatch
+from ray_jupyter_async.awaiting import gather_patch
+
+
+def _tasks():
+    """How many there are, one or two of them the test's own."""
+    return len(asyncio.all_tasks())
+
+
+def _functions():
+    return {name: vars(asyncio.tasks).get(name) for name in gather_patch._NAMES}
+
+
+def test_no_task_is_made_for_a_ref(ray_session, gate):
+    refs = [gate.hold(0), gate.hold(1)]
+
+    async def main():
+        before = _tasks()
+        with patched():
+            gathering = asyncio.gather(*refs)
+            shielded = asyncio.shield(refs[0])
+            assert _tasks() == before
+            gate.open()
+            completed = [await one for one in asyncio.as_completed(refs)]
+            return await gathering, await shielded, sorted(completed)
+
+    assert run(main()) == ([0, 1], 0, [0, 1])
+
+
+def test_refs_may_stand_beside_all_that_asyncio_takes(ray_session):
+    async def coroutine():
+        return "coroutine"
+
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        future.set_result("future")
+        before = _tasks()
+        with patched():
+            gathering = asyncio.gather(ray.put("ref"), coroutine(), future)
+            assert _tasks() == before + 1, "the coroutine's"
+            with pytest.raises(TypeError):
+                asyncio.gather("nothing to await")
+            return await gathering
+
+    assert run(main()) == ["ref", "coroutine", "future"]
+
+
+def test_a_ref_that_is_given_twice_is_awaited_once(ray_session):
+    # As asyncio has it for any awaitable.
+    ref = ray.put([1])
+
+    async def main():
+        with patched():
+            return await asyncio.gather(ref, ref)
+
+    first, second = run(main())
+    assert first is second
+
+
+def test_cancelling_it_lets_the_tasks_run_on(ray_session, gate):
+    ref = gate.hold("ran on")
+
+    async def main():
+        with patched():
+            gathering = asyncio.gather(ref, ref)
+            gathering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await gathering
+
+    run(main())
+    gate.open()
+    assert ray.get(ref) == "ran on"
+
+
+def test_errors_are_raised_or_are_results(ray_session, gate):
+    gate.open()
+    refs = [gate.hold(ValueError("bad")), gate.hold(1)]
+
+    async def main():
+        with patched():
+            with pytest.raises(ValueError, match="bad"):
+                await asyncio.gather(*refs)
+            return await asyncio.gather(*refs, return_exceptions=True)
+
+    error, value = run(main())
+    assert isinstance(error, ValueError)
+    assert value == 1
+
+
+def test_without_a_running_loop_it_is_asyncios_to_choose_one(ray_session):
+    refs = [ray.put(1), ray.put(2)]
+    loop = asyncio.new_event_loop()
+    try:
+        with patched():
+            other = gather_patch._future_of(refs[0], loop=loop)
+            assert isinstance(other, asyncio.Task)
+            assert other.get_loop() is loop
+            assert loop.run_until_complete(other) == 1
+    finally:
+        loop.close()
+
+
+def test_it_goes_with_the_patch(ray_session):
+    before = _functions()
+
+    async def tasks_of_a_gather():
+        before = _tasks()
+        gathering = asyncio.gather(ray.put(1), ray.put(2))
+        made = _tasks() - before
+        await gathering
+        return made
+
+    with patched():
+        patch()
+        unpatch()
+        assert run(tasks_of_a_gather()) == 0
+    assert _functions() == before
+    assert run(tasks_of_a_gather()) == 2
+
+
+def test_a_function_that_somebody_else_has_put_there_stays(ray_session, monkeypatch):
+    (name,) = (name for name in _functions() if gather_patch._is_called(name))
+    asyncios = getattr(asyncio.tasks, name)
+
+    def theirs(given, *, loop=None):
+        return asyncios(given, loop=loop)
+
+    monkeypatch.setattr(asyncio.tasks, name, theirs)
+    with patched():
+        assert getattr(asyncio.tasks, name) is theirs
+
+    monkeypatch.setattr(asyncio.tasks, name, asyncios)
+    patch()
+    monkeypatch.setattr(asyncio.tasks, name, theirs)
+    unpatch()
+    assert getattr(asyncio.tasks, name) is theirs
+
+
+def test_a_gather_of_another_kind_awaits_refs_all_the_same(ray_session, monkeypatch):
+    asyncios = asyncio.gather
+
+    def theirs(*awaitables):
+        return asyncios(*awaitables)
+
+    monkeypatch.setattr(asyncio, "gather", theirs)
+    before = _functions()
+
+    async def main():
+        return await asyncio.gather(ray.put(1), ray.put(2))
+
+    with patched():
+        assert _functions() == before
+        assert run(main()) == [1, 2]
