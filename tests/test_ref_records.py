@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ray_jupyter_async.awaiting.failures import describe_text
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.tracking.error_groups import (
     MAX_GROUPS,
@@ -187,11 +188,10 @@ def test_a_failed_attempt_of_a_task_that_runs_on_settles_nothing(tracker):
 
 def test_an_error_that_only_ray_has_named_is_told_better_by_events(tracker):
     tracker.adopt("cell", [key(0)])
-    tracker.end_finished(
-        {"cell": [key(0)]}, set(), {key(0): "TASK_EXECUTION_EXCEPTION"}
-    )
+    unnamed = describe_text("TASK_EXECUTION_EXCEPTION", "")
+    tracker.end_finished({"cell": [key(0)]}, set(), {key(0): unnamed})
     (error,) = tracker.read_cell("cell").lines[0].errors
-    assert error.kind == "task execution exception"
+    assert error.kind == "RayTaskError"
     better = Failure("ValueError", "no", "ValueError: no")
     explain(tracker, 0, event(RefState.FAILED, "FAILED", failure=better))
     (error,) = tracker.read_cell("cell").lines[0].errors

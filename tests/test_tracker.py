@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 
+from ray_jupyter_async.awaiting.failures import VALUE, Description
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.tracking import ledger as ledger_module
 from ray_jupyter_async.tracking import lines as lines_module
@@ -15,7 +16,10 @@ from ray_jupyter_async.tracking.submissions import Submission
 from ray_jupyter_async.tracking.tracker import Tracker
 from ray_jupyter_async.tracking.watches import WatchEvent
 
-STATES = ("resolved", "ready", "failed", "cancelled", "released", "pending")
+STATES = (
+    *("resolved", "ready", "failed", "cancelled", "released", "unknown", "pending"),
+)
+DIED = Description("worker died", "", "")
 
 
 class Ref:
@@ -141,7 +145,7 @@ def test_a_task_runs_on_when_its_await_is_dropped():
     assert tracker.left_behind() == {"cell": [REF]}
     tracker.end_finished({"cell": [REF]}, {TASK}, {})
     assert counts(tracker) == {"pending": 1}
-    tracker.end_finished({"cell": [REF]}, set(), {REF: ""})
+    tracker.end_finished({"cell": [REF]}, set(), {REF: VALUE})
     assert counts(tracker) == {"ready": 1}
 
 
@@ -150,7 +154,7 @@ def test_what_another_cell_has_submitted_is_followed_after_a_dropped_await(key):
     tracker = submitter(REF, cell="first")
     tracker.record([awaited(key), settled(key, Outcome.CANCELLED)])
     assert counts(tracker) == {"pending": 1}
-    tracker.end_finished(tracker.left_behind(), set(), {key: "WORKER_DIED"})
+    tracker.end_finished(tracker.left_behind(), set(), {key: DIED})
     assert counts(tracker) == {"failed": 1}
 
 
@@ -170,9 +174,9 @@ def test_what_follows_the_last_item_of_a_generator_is_no_item(error):
     ("outcomes", "state"),
     [
         ({}, "cancelled"),
-        ({REF: "TASK_CANCELLED"}, "cancelled"),
-        ({REF: ""}, "ready"),
-        ({REF: "WORKER_DIED"}, "failed"),
+        ({REF: Description("TASK_CANCELLED", "", "")}, "cancelled"),
+        ({REF: VALUE}, "ready"),
+        ({REF: DIED}, "failed"),
     ],
 )
 def test_what_was_asked_to_end_is_cancelled_unless_it_is_known_better(outcomes, state):
@@ -217,10 +221,19 @@ def test_a_name_per_task_does_not_make_a_line_per_task(tracker):
 def test_old_cells_remain_in_the_totals_only():
     tracker = Tracker(name_of, keep_cells=3)
     for cell in range(10):
-        tracker.record([awaited(b"f-1", cell=cell), settled(b"f-1", cell=cell)])
+        key = b"f-%d" % cell
+        tracker.record([awaited(key, cell=cell), settled(key, cell=cell)])
         tracker.drain()
     assert [cell.origin for cell in tracker.snapshot().cells] == [7, 8, 9]
     assert [line.resolved for line in tracker.snapshot().totals] == [10]
+
+
+def test_ref_of_many_retired_cells_counts_once():
+    tracker = Tracker(name_of, keep_cells=3)
+    for cell in range(10):
+        tracker.record([awaited(b"f-1", cell=cell), settled(b"f-1", cell=cell)])
+        tracker.drain()
+    assert [line.resolved for line in tracker.snapshot().totals] == [1]
 
 
 def test_an_old_cell_with_something_pending_stays():
@@ -298,15 +311,15 @@ def test_a_watched_ref_is_pending_until_it_is_ready(tracker):
 
     tracker.watch([Ref(b"f-1"), Ref(b"f-2"), Ref(b"f-3")], watcher, "cell")
     assert counts(tracker) == {"pending": 3}
-    ready[0](b"f-1", None)
-    ready[0](b"f-2", "ValueError")
+    ready[0](b"f-1", VALUE)
+    ready[0](b"f-2", Description("ValueError", "", ""))
     assert counts(tracker) == {"ready": 1, "failed": 1, "pending": 1}
     assert errors(tracker) == {"ValueError": 1}
 
 
 def test_a_watched_ref_that_is_let_go_of_is_released(tracker):
     def watcher(refs, callback, released):
-        callback(b"f-1", None)
+        callback(b"f-1", VALUE)
         released(b"f-2")
         return lambda: None
 
@@ -340,15 +353,16 @@ def test_a_watched_ref_counts_as_resolved_once_its_value_is_awaited(tracker):
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "said"),
+    ("what", "state", "said"),
     [
-        ("TASK_CANCELLED", "cancelled", {}),
-        ("WORKER_DIED", "failed", {"worker died": 1}),
+        (Description("TASK_CANCELLED", "", ""), "cancelled", {}),
+        (DIED, "failed", {"worker died": 1}),
+        (None, "unknown", {}),
     ],
 )
-def test_what_ray_wrote_on_a_watched_object_is_told(tracker, error, state, said):
+def test_watched_object_counts_as_what_it_is(tracker, what, state, said):
     def watcher(refs, callback, released):
-        callback(b"f-1", error)
+        callback(b"f-1", what)
         return lambda: None
 
     tracker.watch([Ref(b"f-1")], watcher, "cell")
@@ -358,7 +372,7 @@ def test_what_ray_wrote_on_a_watched_object_is_told(tracker, error, state, said)
 
 def test_the_end_of_a_watch_takes_back_what_was_not_ready(tracker):
     def watcher(refs, callback, released):
-        callback(b"f-1", None)
+        callback(b"f-1", VALUE)
         return lambda: None
 
     stop = tracker.watch([Ref(b"f-1"), Ref(b"f-2"), Ref(b"g-1")], watcher, "cell")

@@ -76,12 +76,15 @@ class Pending(Protocol):
         Who awaits, see `observing.origin`.
     size : int or None
         The bytes of the object, once it has been read on this node.
+    need : Need
+        What it waits for.
     """
 
     ref: Ref | None
     key: bytes | None
     origin: object | None
     size: int | None
+    need: Need
 
     @property
     def session(self) -> Session:
@@ -118,8 +121,6 @@ class Await(Pending, Protocol):
 
     Attributes
     ----------
-    need : Need
-        What it waits for.
     keeper : Keeper
         The converter that made it.
     cancel_task : bool
@@ -132,7 +133,6 @@ class Await(Pending, Protocol):
         The waiter thread that looks after it, where there is one.
     """
 
-    need: Need
     keeper: Keeper
     cancel_task: bool
     known: bool

@@ -164,7 +164,9 @@ class Converter:
                 await_.settle(value, error)
                 if events is not None and await_.key is not None:
                     events.append(
-                        observing.settled(await_.key, await_.origin, error, await_.size)
+                        observing.settled(
+                            await_.key, await_.origin, error, await_.size, await_.need
+                        )
                     )
             if await_.done():
                 self.forget(await_)

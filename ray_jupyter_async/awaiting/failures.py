@@ -13,6 +13,8 @@ from ray.exceptions import RayError
 #: Characters.
 LONGEST_MESSAGE = 200
 LONGEST_TRACEBACK = 20_000
+#: Characters of an error's text that are looked at.
+LONGEST_TEXT = 100_000
 
 #: So many errors of one cell, class and message bring their traceback along...
 _TOLD_EACH = 3
@@ -28,6 +30,10 @@ class Description(NamedTuple):
     error: str
     message: str
     traceback: str
+
+
+#: Describes an object that is not an error.
+VALUE = Description("", "", "")
 
 
 def describe(error: BaseException, origin: object) -> Description:
@@ -58,6 +64,38 @@ def describe(error: BaseException, origin: object) -> Description:
         _told.clear()
     _told[group] = told + 1
     return Description(kind, message, cut_middle(text, LONGEST_TRACEBACK))
+
+
+def describe_text(error_type: str, text: str) -> Description:
+    """Return the description of an error of which only Ray's text is at hand.
+
+    Parameters
+    ----------
+    error_type : str
+        Ray's name for the kind of error: ``"TASK_EXECUTION_EXCEPTION"``.
+    text : str
+        Ray's message or, for a task's own exception, its traceback.
+    """
+    if error_type == "TASK_CANCELLED":
+        return Description(error_type, "", "")
+    if error_type != "TASK_EXECUTION_EXCEPTION":
+        kind = error_type.lower().replace("_", " ")
+        return Description(kind, message_of(text, ""), cut_middle(text, LONGEST_TEXT))
+    text = cut_middle(text, LONGEST_TEXT)
+    kind, message = _last_error(text)
+    return Description(kind, message, text)
+
+
+def _last_error(traceback: str) -> tuple[str, str]:
+    """Return class and message of the exception that a traceback ends with."""
+    # The first line after the last frame that is not indented; a message of several
+    # lines may go on below it.
+    frame = traceback.rfind('\n  File "')
+    for line in traceback[max(frame, 0) :].splitlines():
+        name, _, message = line.partition(":")
+        if all(part.isidentifier() for part in name.split(".")):
+            return name.rpartition(".")[2], message_of(message, "")
+    return "RayTaskError", message_of(traceback, "")
 
 
 def message_of(text: str, kind: str) -> str:

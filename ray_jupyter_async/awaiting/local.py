@@ -11,7 +11,7 @@ from . import ray_internals
 from .awaits import Need
 from .errors import SessionEndedError, UnknownRefError
 from .gate import ClosedError
-from .observing import announce
+from .observing import announce, emit, known, observed
 from .readiness import Group, Readiness
 from .reading import readers
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .awaits import Await
     from .ray_internals import Raw, Ref
 
+#: Objects of one batch that are looked at one by one, to find out what they are.
+MOST_LOOKED_AT = 64
 #: Seconds that a shutdown of Ray may take before our threads go on regardless.
 END_SECONDS = 30.0
 
@@ -93,6 +95,7 @@ class LocalSession:
 
     def _begin(self, need: Need, groups: dict[bytes, Group], ready: bool) -> None:
         elsewhere: list[Group] = []
+        found: list[Group] = []
         if need is Need.VALUE:
             if self._read_all(groups):
                 readers.load_soon()
@@ -105,21 +108,46 @@ class LocalSession:
             elsewhere = self._read(found)
             readers.load_soon()
         elif need is Need.HERE:
-            for group in self._find(groups, fetch_local=True):
-                group.settle()
+            found = self._find(groups, fetch_local=True)
             if ready:
                 elsewhere = list(groups.values())
                 groups.clear()
+        elif ready:
+            found = list(groups.values())
+            groups.clear()
         else:
-            exist = list(groups.values()) if ready else self._find(groups)
-            for group in exist:
+            found = self._find(groups)
+        if need is not Need.VALUE:
+            for group in found:
                 group.settle()
-            if ready:
-                groups.clear()
         self._readiness.watch_pulls(elsewhere)
         self._readiness.watch(
             [group for group in groups.values() if self._belongs(group)], need
         )
+        if need is not Need.VALUE:
+            self._report_what_exists(found)
+
+    def _report_what_exists(self, groups: list[Group]) -> None:
+        """Let observers know which of these objects are values, which are errors."""
+        if not groups or not observed():
+            return
+        refs = [group.ref for group in groups]
+        try:
+            raws: list[Raw | None] = list(self.objects.read(refs))
+        except ClosedError:
+            return
+        except Exception:
+            # Asking for an object of another node takes 0.6 ms (2.60).
+            raws = [self._read_or_none([ref])[0] for ref in refs[:MOST_LOOKED_AT]]
+        emit(
+            [
+                known(key, await_.origin, self.objects.what_is(raw))
+                for group, raw in zip(groups, raws, strict=False)
+                for await_ in group.awaits
+                if raw is not None and (key := await_.key) is not None
+            ]
+        )
+        readers.let_go(raws)
 
     def _find(
         self, groups: dict[bytes, Group], *, fetch_local: bool = False

@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from .awaits import Need
+from .errors import RayAwaitError
 from .failures import describe
 
 if TYPE_CHECKING:
     from .awaits import Await
+    from .failures import Description
 
 logger = logging.getLogger("ray_jupyter_async")
 
@@ -32,6 +35,12 @@ class Outcome(enum.Enum):
 
     RESOLVED = "resolved"
     FAILED = "failed"
+    #: The object exists; whether it is a value or an error was not looked at.
+    EXISTS = "exists"
+    #: The object is known to be a value, which the await did not ask for.
+    READY = "ready"
+    #: No session can answer for the ref (any more), which says nothing of its task.
+    UNREACHABLE = "unreachable"
     #: The await was cancelled; the Ray task may run on.
     CANCELLED = "cancelled"
 
@@ -41,8 +50,9 @@ class AwaitEvent(NamedTuple):
 
     Attributes
     ----------
-    kind : {"awaited", "settled"}
-        What happened.
+    kind : {"awaited", "settled", "known"}
+        What happened. "known" follows a "settled" with `Outcome.EXISTS`, and carries
+        what the object was found to be.
     key : bytes
         The ref's id, `ref.binary()`.
     origin : object or None
@@ -52,7 +62,8 @@ class AwaitEvent(NamedTuple):
     outcome : Outcome or None
         None for "awaited".
     error : str or None
-        The name of the error's class, for `Outcome.FAILED`.
+        The name of the error's class, for `Outcome.FAILED` and
+        `Outcome.UNREACHABLE`.
     message, traceback : str
         Its message, one line and cut, and its remote traceback. Of many alike
         only the first have one; see `failures.describe`.
@@ -60,7 +71,7 @@ class AwaitEvent(NamedTuple):
         The bytes of the object, for `Outcome.RESOLVED`; None if unknown.
     """
 
-    kind: Literal["awaited", "settled"]
+    kind: Literal["awaited", "settled", "known"]
     key: bytes
     origin: object | None
     at: float
@@ -109,15 +120,29 @@ def emit(events: Sequence[AwaitEvent]) -> None:
 
 
 def settled(
-    key: bytes, origin: object | None, error: BaseException | None, size: int | None
+    key: bytes,
+    origin: object | None,
+    error: BaseException | None,
+    size: int | None,
+    need: Need = Need.VALUE,
 ) -> AwaitEvent:
-    """Make the event of an await that has just ended with a value or an error."""
+    """Return the event of an await that has just ended, with an error or without."""
     now = time.monotonic()
     if error is None:
-        return AwaitEvent("settled", key, origin, now, Outcome.RESOLVED, size=size)
-    return AwaitEvent(
-        "settled", key, origin, now, Outcome.FAILED, *describe(error, origin)
+        outcome = Outcome.RESOLVED if need is Need.VALUE else Outcome.EXISTS
+        return AwaitEvent("settled", key, origin, now, outcome, size=size)
+    outcome = (
+        Outcome.UNREACHABLE if isinstance(error, RayAwaitError) else Outcome.FAILED
     )
+    return AwaitEvent("settled", key, origin, now, outcome, *describe(error, origin))
+
+
+def known(key: bytes, origin: object | None, what: Description) -> AwaitEvent:
+    """Return the event of an object that was found to be a value or an error."""
+    now = time.monotonic()
+    if not what.error:
+        return AwaitEvent("known", key, origin, now, Outcome.READY)
+    return AwaitEvent("known", key, origin, now, Outcome.FAILED, *what)
 
 
 def announce(awaits: Sequence[Await]) -> None:

@@ -19,6 +19,7 @@ from ray import ObjectRef
 from ray._private import worker as _worker_module
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
+from .failures import VALUE, Description, describe_text
 from .gate import ClosedError, Gate
 
 Ref: TypeAlias = "ObjectRef[Any]"
@@ -191,32 +192,50 @@ class ObjectReader:
             )
         return values
 
-    def failure(self, key: bytes, owner: bytes) -> str | None:
-        """Give Ray's name for the error that an object is, None for a value.
-
-        As `outcome`, but an object that is not here counts as a value.
-        """
-        return self.outcome(key, owner) or None
-
-    def outcome(self, key: bytes, owner: bytes) -> str | None:
-        """Give Ray's name for the error that an object is, "" for a value.
-
-        Reads no more than the metadata, and nothing from another node: None for
-        an object that is not here.
-        """
-        from ray.core.generated import common_pb2
-
+    def look_at(self, key: bytes, owner: bytes) -> Description | None:
+        """Return what an object is, as `what_is`; None if it is not on this node."""
         try:
             # A ref of our own for the moment: the caller keeps only the id.
             (raw,) = self.read([cast("Any", ObjectRef)(key, owner)])
         except Exception:
             return None
+        return self.what_is(raw)
+
+    def what_is(self, raw: Raw) -> Description:
+        """Return what an object is: the description of an error, or `VALUE`.
+
+        Reads metadata and Ray's own text, and runs no code of the error's class.
+        """
+        from ray.core.generated import common_pb2
+
+        fields = bytes(raw[1]).split(b",")
         try:
-            return str(
-                cast("Any", common_pb2).ErrorType.Name(int(raw[1].split(b",")[0]))
-            )
+            kind = str(cast("Any", common_pb2).ErrorType.Name(int(fields[0])))
         except ValueError:
-            return ""  # b"PYTHON" and the like are no error's number
+            return VALUE  # b"PYTHON" and the like are not an error's number
+        try:
+            text = self._error_text(kind, raw[0], fields)
+        except Exception:  # private API of the serialization context, 2.40 to 2.60
+            text = ""
+        return describe_text(kind, text)
+
+    def _error_text(self, kind: str, data: Any, fields: list[bytes]) -> str:
+        """Return Ray's text for an error, from its protocol buffer."""
+        if not data:
+            return ""
+        from ray.core.generated import common_pb2
+
+        parts = cast("Any", common_pb2)
+        with self._gate:
+            # Bytes within msgpack: with metadata of an error nothing is unpickled.
+            content = self._context._deserialize_msgpack_data(data, fields)
+        if kind == "TASK_EXECUTION_EXCEPTION":
+            error = parts.RayException.FromString(content)
+            return str(error.formatted_exception_string)
+        info = parts.RayErrorInfo.FromString(content)
+        if info.HasField("runtime_env_setup_failed_error"):
+            return str(info.runtime_env_setup_failed_error.error_message)
+        return str(info.error_message)
 
     def referenced(self) -> set[bytes]:
         """Give the ids of all objects that this process holds references to."""

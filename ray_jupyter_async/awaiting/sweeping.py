@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import observing, ray_internals
+from .awaits import Need
 from .observing import AwaitEvent, logger
 from .reading import raisable, readers
 
@@ -92,6 +93,7 @@ class Sweep:
     ref: Ref | None = None
     key: bytes | None = None
     size: int | None = None
+    need = Need.VALUE
 
     def __init__(
         self,

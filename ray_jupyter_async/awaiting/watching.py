@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import ray_internals
+from .failures import Description
 from .gate import ClosedError
 from .reading import readers
 from .sessions import local_session_of
@@ -25,8 +26,9 @@ ROUND_SECONDS = 0.2
 RELEASED_SECONDS = 1.0
 RELEASED_SHARE = 0.01
 
-#: Takes a ref's id and, if the task failed, Ray's name for the kind of error.
-OnReady = Callable[[bytes, str | None], None]
+#: Takes a ref's id and what the object is (`failures.VALUE` or an error), None if that
+#: is not known: it lies on another node.
+OnReady = Callable[[bytes, Description | None], None]
 #: Takes the id of a ref that everybody let go of before it was ready.
 OnReleased = Callable[[bytes], None]
 
@@ -42,7 +44,7 @@ def watch_ready(
         Of a local session. On Ray 2.60 and later they are not kept; on older
         Ray they are kept until they are ready, and so never released.
     on_ready : callable
-        Called with `(ref.binary(), error)` on some thread; it may only record.
+        Called with `(ref.binary(), what)` on some thread; it may only record.
     on_released : callable
         Called with `ref.binary()` within seconds, likewise.
 
@@ -148,7 +150,7 @@ class _Watch:
             readers.call(self._report, key, owner)
 
     def _report(self, key: bytes, owner: bytes) -> None:
-        self._on_ready(key, self._session.objects.failure(key, owner))
+        self._on_ready(key, self._session.objects.look_at(key, owner))
 
     def by_rounds(self, refs: list[Ref]) -> None:
         """Ask in rounds; on a thread of its own."""
@@ -158,7 +160,7 @@ class _Watch:
                 ready = objects.wait(refs, len(refs), timeout_ms=0, fetch_local=False)
                 for ref in ready:
                     key = ref.binary()
-                    self._on_ready(key, objects.failure(key, _owner(ref)))
+                    self._on_ready(key, objects.look_at(key, _owner(ref)))
             except ClosedError:
                 break
             gone = {ref.binary() for ref in ready}

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _Method = TypeVar("_Method", bound="Callable[..., Any]")
 
-#: Seconds that `%ray_cancel` waits for tasks to end before it says which do not.
+#: Seconds that `%ray_cancel` waits for tasks to end before it says which do not, and
+#: the other two for what Ray knows.
 _PATIENCE = 2.0
 
 # IPython publishes no types for these.
@@ -70,7 +71,7 @@ class RayAsyncMagics(Magics):
         ref that two cells await counts in each.
         """
         names = parse_argstring(cast("Any", self).ray_refs, line).names
-        self._extension.view.settle_ended()
+        self._extension.view.refresh(_PATIENCE)
         totals = self._extension.tracker.snapshot().totals
         shown = [line for line in totals if not names or line.name in names]
         print(refs_table(shown))
@@ -144,12 +145,14 @@ class RayAsyncMagics(Magics):
 
 
 def _status(extension: Extension) -> list[tuple[str, str]]:
+    extension.view.refresh(_PATIENCE)
     lines = extension.tracker.snapshot().totals
     counts = {
         "pending": sum(line.pending for line in lines),
-        "resolved": sum(line.resolved + line.ready for line in lines),
+        "done": sum(line.done for line in lines),
         "failed": sum(line.failed for line in lines),
         "cancelled": sum(line.cancelled for line in lines),
+        "unknown": sum(line.unknown + line.released for line in lines),
     }
     config = extension.config
     return [

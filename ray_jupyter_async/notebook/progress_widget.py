@@ -127,6 +127,7 @@ def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
         "failed": line.failed,
         "cancelled": line.cancelled,
         "released": line.released,
+        "unknown": line.unknown,
         "pending": line.pending,
         "running": line.running,
         "cancelling": line.cancelling,

@@ -76,6 +76,8 @@ def mark_of(line: LineProgress) -> tuple[str, str]:
         return "◦", "pending"
     if line.cancelled:
         return "⊘", "cancelled"
+    if line.unknown:
+        return "?", "unknown"
     if line.released:
         return "–", "released"
     return "✓", "resolved"
@@ -109,6 +111,8 @@ def notes(line: LineProgress) -> list[tuple[str, str]]:
         said.append(("cancelled", f"{line.cancelled:,} cancelled"))
     if line.released:
         said.append(("released", f"{line.released:,} released"))
+    if line.unknown:
+        said.append(("unknown", f"{line.unknown:,} ended, outcome unknown"))
     return [(state, shortened(note, _LONGEST_NOTE)) for state, note in said]
 
 
@@ -165,6 +169,7 @@ def summary(progress: CellProgress, workers: int = 0) -> str:
         (total.failed, "failed"),
         (total.cancelled, "cancelled"),
         (total.released, "released"),
+        (total.unknown, "with unknown outcome"),
         (total.pending, "pending"),
     ):
         if count:
@@ -284,6 +289,7 @@ def _merged(name: str, lines: Sequence[LineProgress]) -> LineProgress:
         failed=sum(line.failed for line in lines),
         cancelled=sum(line.cancelled for line in lines),
         released=sum(line.released for line in lines),
+        unknown=sum(line.unknown for line in lines),
         pending=pending,
         first_awaited=min(line.first_awaited for line in lines),
         last_change=max(line.last_change for line in lines),

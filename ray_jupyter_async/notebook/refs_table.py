@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ..tracking.progress import LineProgress
 
-_COLUMNS = ("refs", "done", "running", "waiting", "failed", "cancelled")
+_COLUMNS = ("refs", "done", "running", "waiting", "failed", "cancelled", "unknown")
 
 
 def refs_table(lines: Iterable[LineProgress]) -> str:
@@ -61,8 +61,15 @@ def _row(line: LineProgress) -> tuple[str, ...]:
 
 
 def _counts(line: LineProgress) -> list[int]:
-    waiting = line.pending - line.running
-    return [line.total, line.done, line.running, waiting, line.failed, line.cancelled]
+    return [
+        line.total,
+        line.done,
+        line.running,
+        line.pending - line.running,
+        line.failed,
+        line.cancelled,
+        line.unknown + line.released,
+    ]
 
 
 def _told(counts: Iterable[int]) -> list[str]:

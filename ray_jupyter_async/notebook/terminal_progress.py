@@ -39,6 +39,7 @@ _COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
     "released": "bright_black",
+    "unknown": "bright_black",
     "stragglers": "yellow",
 }
 _BAR = 20
@@ -56,16 +57,17 @@ class _Signs(NamedTuple):
     failed: str
     cancelled: str
     released: str
+    unknown: str
     #: Of bars: states differ by sign, not by colour alone.
     bar: dict[str, str]
 
 
 _UNICODE = _Signs(
-    "⠋⠙⠸⠴⠦⠇", "◦", "✓", "✕", "⊘", "–",
+    "⠋⠙⠸⠴⠦⠇", "◦", "✓", "✕", "⊘", "–", "?",
     {"resolved": "█", "failed": "x", "cancelled": "–", "running": "▒", "": "·"},
 )  # fmt: skip
 _ASCII = _Signs(
-    "|/-\\", ".", "+", "x", "o", "-",
+    "|/-\\", ".", "+", "x", "o", "-", "?",
     {"resolved": "#", "failed": "x", "cancelled": "-", "running": "=", "": "."},
 )  # fmt: skip
 
@@ -243,6 +245,7 @@ def _mark(line: LineProgress, signs: _Signs, now: float | None) -> Text:
         "failed": signs.failed,
         "cancelled": signs.cancelled,
         "released": signs.released,
+        "unknown": signs.unknown,
     }[state], _COLOURS[state])  # fmt: skip
 
 

@@ -17,33 +17,31 @@ from .lines import LineTally, line_of
 from .object_ids import TASK_ID_BYTES
 from .progress import CellProgress, RefState
 from .records import (
+    AGAIN,
     AWAITED,
-    OF_DRIVER,
+    FOLLOWED,
     QUEUED,
     REVISABLE,
     SUBMITTED,
     LineRecords,
     Records,
 )
+from .transitions import (
+    BEFORE,
+    END_OF_STREAM,
+    SETTLED,
+    SPREAD,
+    STATE_OF,
+    TASK_CANCELLED,
+)
+from .wait_clock import WaitClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from ..awaiting.observing import AwaitEvent
+    from .shared_refs import SharedRefs
     from .watches import WatchEvent
-
-# The outcome of a cancelled task: as an awaiter gets it, and as Ray writes it on
-# an object that is only watched or in its task's events.
-TASK_CANCELLED = frozenset({"TaskCancelledError", "TASK_CANCELLED"})
-
-# What follows the last item of a generator: to who iterates, and on the object.
-_END_OF_STREAM = frozenset(
-    {"ObjectRefStreamEndOfStreamError", "END_OF_STREAMING_GENERATOR"}
-)
-
-SETTLED = bytes(state.settled for state in RefState)
-# States from which an await may resolve.
-_RESOLVABLE = bytes(not state.settled or state is RefState.READY for state in RefState)
 
 
 class CellCounts:
@@ -55,21 +53,29 @@ class CellCounts:
         The cell.
     records
         Where the records of its refs lie.
+    shared
+        The refs that other cells know, too.
     told_of
         Whether Ray will tell, of a ref that another cell has submitted, when its
         task is no longer running.
     """
 
     def __init__(
-        self, origin: Hashable, records: Records, told_of: Callable[[bytes], bool]
+        self,
+        origin: Hashable,
+        records: Records,
+        shared: SharedRefs,
+        told_of: Callable[[bytes], bool],
     ) -> None:
         self.origin = origin
         self.lines: dict[str, LineTally] = {}
         self.code_finished = False
-        #: How many refs have not settled, and how many of these are awaited or
-        #: watched: only for those does the cell wait.
-        self.pending = self.waiting = 0
+        #: How many refs have not settled.
+        self.pending = 0
+        # Only for refs that are awaited or watched does the cell wait.
+        self._clock = WaitClock()
         self._records = records
+        self._shared = shared
         self._told_of = told_of
         self._slots: dict[bytes, int] = {}
         # So many of the first of these have settled, at least.
@@ -78,11 +84,14 @@ class CellCounts:
         # Of refs awaited more than once at a time: how many awaits beyond the
         # first are open.
         self._more_awaits: dict[bytes, int] = {}
-        self._waited = 0.0
-        self._waiting_since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many of the pending refs are awaited or watched."""
+        return self._clock.waiting
 
     def submitted(
-        self, name: str, times: Mapping[bytes, float], *, of_driver: bool
+        self, name: str, times: Mapping[bytes, float], *, followed: bool
     ) -> None:
         """Count refs whose tasks were submitted. Known ones are passed over.
 
@@ -92,13 +101,13 @@ class CellCounts:
             Of all.
         times
             When, by id.
-        of_driver
-            Whether Ray will tell when their tasks are no longer running.
+        followed
+            Whether Ray will say when their tasks are no longer running.
         """
         known = self._slots
         new = {key: at for key, at in times.items() if key not in known}
         if new:
-            more = SUBMITTED | OF_DRIVER if of_driver else SUBMITTED
+            more = SUBMITTED | FOLLOWED if followed else SUBMITTED
             flags = self._records.flags
             for slot in self._add(name, new):
                 flags[slot] |= more
@@ -137,38 +146,55 @@ class CellCounts:
             others.append(event)
         for name, times in by_name.items():
             for slot in self._add(name, times):
-                flags[slot] = AWAITED
+                flags[slot] |= AWAITED
             begun += len(times)
-        self._wait_for_more(begun, events[0].at)
+        self._clock.more(begun, events[0].at)
         for event in others:
             self._awaited_again(event.key, event.at, name_of)
 
-    def settled(self, events: Iterable[AwaitEvent]) -> None:
-        """Count awaits that end. Those that never began are passed over."""
+    def settled(self, events: Iterable[AwaitEvent | WatchEvent]) -> None:
+        """Count awaits and watches that end, and objects whose kind became known.
+
+        Refs that the cell does not know are passed over.
+        """
         find, lines = self._slots.get, self._records.lines
-        resolved: dict[LineRecords | None, list[tuple[int, AwaitEvent]]] = {}
+        outcome: Outcome | None = None
+        alike: dict[LineRecords | None, list[tuple[int, AwaitEvent | WatchEvent]]] = {}
         for event in events:
             slot = find(event[1])
             if slot is None:
                 continue
-            if event[4] is Outcome.RESOLVED:
-                resolved.setdefault(lines[slot], []).append((slot, event))
-                continue
-            # In their order: one ref may be in both.
-            self._resolve(resolved)
-            resolved = {}
-            self._settle_otherwise(slot, event)
-        self._resolve(resolved)
+            if event[4] is not outcome:
+                # In their order: one ref may be in both.
+                self._settle_alike(outcome, alike)
+                outcome, alike = event[4], {}
+            if outcome in STATE_OF:
+                alike.setdefault(lines[slot], []).append((slot, event))
+            else:
+                self._settle_otherwise(slot, event)
+        self._settle_alike(outcome, alike)
 
-    def ready(self, key: bytes, at: float, failure: Failure | None) -> None:
-        """Count a ref whose object exists now, or whose task has failed."""
+    def learn(
+        self, key: bytes, state: RefState, at: float, failure: Failure | None
+    ) -> bool:
+        """Take what another cell knows of the end of a ref; return whether it is news.
+
+        A ref that is awaited here is left to its await.
+        """
         slot = self._slots.get(key)
-        if slot is None or SETTLED[self._records.state[slot]]:
-            return
-        if failure is None:
-            self._change(slot, RefState.READY, at)
-        else:
+        if slot is None or self._records.flags[slot] & AWAITED:
+            return False
+        new = RefState.READY if state is RefState.RESOLVED else state
+        old = self._records.state[slot]
+        if failure is not None:
+            if SETTLED[old] and old != RefState.ENDED:
+                return False
             self._fail(slot, at, failure)
+            return True
+        if new not in BEFORE or not BEFORE[new][old]:
+            return False
+        self._change(slot, new, at)
+        return True
 
     def unwatched(self, key: bytes, at: float) -> None:
         """Take back an await or a watch; the task may run on, and stays counted."""
@@ -177,7 +203,7 @@ class CellCounts:
             return
         flags = self._records.flags
         if not flags[slot] & SUBMITTED and self._told_of(key):
-            flags[slot] |= SUBMITTED | OF_DRIVER
+            flags[slot] |= SUBMITTED | FOLLOWED
         if flags[slot] & SUBMITTED:
             self._no_longer_awaited(slot, at)
             return
@@ -186,19 +212,18 @@ class CellCounts:
 
     def forget_records(self) -> list[LineRecords]:
         """Forget all ids; give the records to be removed."""
+        for key in self._slots:
+            self._shared.forget(key, self)
         self._slots, self._more_awaits, self._line_at = {}, {}, {}
         return [line.records for line in self.lines.values()]
 
     def read(self, now: float) -> CellProgress:
         """Return the counts as they are now."""
-        waited = self._waited
-        if self._waiting_since is not None:
-            waited += max(0.0, now - self._waiting_since)
         return CellProgress(
             origin=self.origin,
             lines=tuple(line.read(now) for line in self.lines.values()),
             pending=self.pending,
-            waited=waited,
+            waited=self._clock.read(now),
             code_finished=self.code_finished,
             taken=now,
             waiting=self.waiting,
@@ -221,7 +246,7 @@ class CellCounts:
             self._more_awaits[key] = self._more_awaits.get(key, 0) + 1
             return
         flags[slot] |= AWAITED
-        self._wait_for_more(1, at)
+        self._clock.more(1, at)
 
     def _add(self, name: str, times: Mapping[bytes, float]) -> Sequence[int]:
         at = list(times.values())
@@ -233,30 +258,40 @@ class CellCounts:
         line.last_change = max(line.last_change, max(at))
         self._slots.update(zip(keys, slots, strict=True))
         self.pending += len(keys)
+        again = self._shared.add(times, self)
+        for key in again:
+            self._records.flags[self._slots[key]] |= AGAIN
+        line.again[RefState.PENDING_NODE] += len(again)
         return slots
 
     def _forget(self, key: bytes) -> None:
         # The record was evicted; the counts stay.
         del self._slots[key]
+        self._shared.forget(key, self)
         # Whichever it was: so many still have.
         self._settled_first = max(0, self._settled_first - 1)
         if not self._slots:
             # A new one: a dict does not give back what it has grown to.
             self._slots = {}
 
-    def _resolve(
-        self, found: Mapping[LineRecords | None, list[tuple[int, AwaitEvent]]]
+    def _settle_alike(
+        self,
+        outcome: Outcome | None,
+        found: Mapping[LineRecords | None, list[tuple[int, AwaitEvent | WatchEvent]]],
     ) -> None:
-        """Give refs of some lines the state `RefState.RESOLVED`, where they may.
+        """Give refs of some lines the state of an outcome, where they may have it.
 
         As `_change` does it for one.
         """
         for of_line, pairs in found.items():
-            if of_line is not None:
-                self._resolve_in(self._line_at[of_line], pairs)
+            if of_line is not None and outcome is not None:
+                self._settle_in(self._line_at[of_line], STATE_OF[outcome], pairs)
 
-    def _resolve_in(
-        self, line: LineTally, found: Sequence[tuple[int, AwaitEvent]]
+    def _settle_in(
+        self,
+        line: LineTally,
+        new: RefState,
+        found: Sequence[tuple[int, AwaitEvent | WatchEvent]],
     ) -> None:
         records, counts = self._records, line.counts
         state, flags, ended = records.state, records.flags, records.ended
@@ -265,15 +300,18 @@ class CellCounts:
         keys: list[bytes] = []
         awaited = 0
         last = line.last_change
+        before, shared = BEFORE[new], bool(self._shared)
         for slot, event in found:
             old = state[slot]
-            if not _RESOLVABLE[old]:
+            if not before[old]:
                 continue
             at, size = event[3], event[8]
             counts[old] -= 1
-            state[slot] = RefState.RESOLVED
+            state[slot] = new
             slots.append(slot)
-            if at > last:
+            if shared or old == RefState.FAILED:
+                self._revise(slot, line, RefState(old), new, at)
+            if at > last and (new == RefState.RESOLVED or not SETTLED[old]):
                 last = at
             if size is not None:
                 records.size[slot] = size
@@ -287,7 +325,7 @@ class CellCounts:
             flags[slot] = flag & ~AWAITED | QUEUED
             if ended[slot] != ended[slot]:
                 ended[slot] = at
-        counts[RefState.RESOLVED] += len(slots)
+        counts[new] += len(slots)
         line.last_change = last
         line.records.changed(slots)
         records.may_evict(unqueued)
@@ -296,19 +334,50 @@ class CellCounts:
         if self._more_awaits:
             for key in keys:
                 self._more_awaits.pop(key, None)
-        self._wait_for_fewer(awaited, last)
+        self._clock.fewer(awaited, last)
 
-    def _settle_otherwise(self, slot: int, event: AwaitEvent) -> None:
+    def _revise(
+        self, slot: int, line: LineTally, old: RefState, new: RefState, at: float
+    ) -> None:
+        """Do what a change of state means beyond the counts of its line."""
+        if self._again(slot):
+            line.again[old] -= 1
+            line.again[new] += 1
+        self._shared.spread(self._records.key(slot), self, new, at)
+        if old is RefState.FAILED:
+            kind, _, message = self._records.error(slot).partition(": ")
+            line.errors.remove(kind, message, self._again(slot))
+            self._records.set_error(slot, "", "")
+
+    def _settle_otherwise(self, slot: int, event: AwaitEvent | WatchEvent) -> None:
         key, at, outcome = event.key, event.at, event.outcome
         if outcome is Outcome.CANCELLED:
-            # The await was; the task is what it was.
+            # Only the await was cancelled; the task's state is unchanged.
             self.unwatched(key, at)
-        elif _RESOLVABLE[self._records.state[slot]]:
-            # The await went through, though its outcome be a cancelled task.
-            failure = Failure("unknown error")
-            if event.error is not None:
-                failure = Failure(event.error, event.message, event.traceback)
-            self._fail(slot, at, failure)
+            return
+        old = self._records.state[slot]
+        # An await that no session could answer changes nothing about a known end.
+        if SETTLED[old] if outcome is Outcome.UNREACHABLE else self._is_final(slot):
+            return
+        failure = Failure("unknown error")
+        if event.error is not None:
+            failure = Failure(event.error, event.message, event.traceback)
+        elsewhere = outcome is not Outcome.UNREACHABLE
+        if SETTLED[old] and event.kind != "settled":
+            at = self._line(slot).last_change  # known late, ended before
+        self._fail(slot, at, failure, elsewhere=elsewhere)
+
+    def _is_final(self, slot: int) -> bool:
+        """Whether an error cannot change a ref's state any more."""
+        state = self._records.state[slot]
+        if state == RefState.CANCELLED:
+            # Concluded, where nothing better was known.
+            return not self._records.flags[slot] & REVISABLE
+        return not BEFORE[RefState.FAILED][state]
+
+    def _again(self, slot: int) -> int:
+        """Return 1 for a ref that another cell counts, too, 0 for others."""
+        return int(self._records.flags[slot] & AGAIN > 0)
 
     def _line(self, slot: int) -> LineTally:
         return self._line_at[self._records.line_of(slot)]
@@ -319,28 +388,31 @@ class CellCounts:
             self._more_awaits[key] = more - 1
         return more > 0
 
-    def _fail(self, slot: int, at: float, failure: Failure) -> None:
-        if failure.kind in TASK_CANCELLED:
-            self._change(slot, RefState.CANCELLED, at)
-            return
-        if failure.kind in _END_OF_STREAM:
-            # There is no such item, which nobody could know before.
+    def _fail(
+        self, slot: int, at: float, failure: Failure, *, elsewhere: bool = True
+    ) -> None:
+        """Count a ref as failed or cancelled, in other cells, too, if `elsewhere`."""
+        key = self._records.key(slot)
+        self._records.flags[slot] &= ~REVISABLE
+        if failure.kind in END_OF_STREAM:
+            # There is no such item, which is known only now.
             line = self._change(slot, RefState.RELEASED, at)
-            line.counts[RefState.RELEASED] -= 1
-            return
-        if failure.kind.isupper():  # Ray's own name: WORKER_DIED
-            failure = failure._replace(kind=failure.kind.lower().replace("_", " "))
-        line = self._change(slot, RefState.FAILED, at)
-        self._records.set_error(slot, failure.kind, failure.message)
-        line.errors.add(failure, self._records.key(slot)[:TASK_ID_BYTES])
+            line.drop(RefState.RELEASED, again=self._again(slot))
+        elif failure.kind in TASK_CANCELLED:
+            self._change(slot, RefState.CANCELLED, at)
+        else:
+            line = self._change(slot, RefState.FAILED, at)
+            self._records.set_error(slot, failure.kind, failure.message)
+            line.errors.add(failure, key[:TASK_ID_BYTES], again=self._again(slot))
+        if elsewhere and self._shared:
+            self._shared.spread(key, self, RefState.FAILED, at, failure)
 
     def _change(self, slot: int, state: RefState, at: float) -> LineTally:
         """Give a ref another state, and count it there."""
         records = self._records
         line = self._line(slot)
-        old = records.state[slot]
-        line.counts[old] -= 1
-        line.counts[state] += 1
+        old = RefState(records.state[slot])
+        line.move(old, state, again=self._again(slot))
         line.last_change = max(line.last_change, at)
         records.set_state(slot, state)
         if SETTLED[old] and not SETTLED[state]:
@@ -354,20 +426,11 @@ class CellCounts:
                 records.ended[slot] = at
             self._more_awaits.pop(records.key(slot), None)
             self._no_longer_awaited(slot, at)
+        if state in SPREAD and self._shared:
+            self._shared.spread(records.key(slot), self, state, at)
         return line
 
     def _no_longer_awaited(self, slot: int, at: float) -> None:
         flag = self._records.flags[slot]
         self._records.flags[slot] = flag & ~AWAITED
-        self._wait_for_fewer(flag & AWAITED, at)
-
-    def _wait_for_more(self, count: int, at: float) -> None:
-        self.waiting += count
-        if count and self._waiting_since is None:
-            self._waiting_since = at
-
-    def _wait_for_fewer(self, count: int, at: float) -> None:
-        self.waiting -= count
-        if not self.waiting and self._waiting_since is not None:
-            self._waited += max(0.0, at - self._waiting_since)
-            self._waiting_since = None
+        self._clock.fewer(flag & AWAITED, at)

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .connection import outcomes_of, unfinished
+from .connection import outcomes_of
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .submissions import MOST_DEPENDENCIES
 from .task_events import TaskEvent, read_task_events
@@ -36,9 +36,12 @@ SHARE = 0.05
 #: once a second.
 LINGER = 2.5
 _SHORTEST_REST = 0.1
-# Of so many tasks that have ended it is asked at once whether they failed. The
-# others' events tell, a second later.
+# Objects of ended tasks that one look reads, to find out what they are. For the others
+# there are the events, a second later, and the next look.
 _MOST_ASKED = 1_000
+#: Seconds after which a failed attempt of a task that is not followed counts as its
+#: last: the next attempt would have reported by then.
+_RETRY_SECONDS = 3.0
 #: Of so many pending and so many settled refs of a cell the events are read.
 MOST_READ = 2_000
 
@@ -60,6 +63,10 @@ class ClusterView:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
+        # Set by each look as it ends; replaced by who waits for one.
+        self._looked = threading.Event()
+        # Where the next look for objects of ended tasks begins.
+        self._next_asked = 0
         # Cells that are looked at, and until when if they have settled.
         self._followed: dict[Hashable, float | None] = {}
 
@@ -98,24 +105,38 @@ class ClusterView:
         keys = self._tracker.left_behind()
         if origin is not None:
             keys = {origin: keys[origin]} if origin in keys else {}
-        if not keys:
+        running = self._submissions.unfinished() if keys else None
+        if running is not None:
+            still = set(running)
+            ended = (
+                key
+                for of_cell in keys.values()
+                for key in of_cell
+                if key[:TASK_ID_BYTES] not in still
+            )
+            outcomes = outcomes_of(list(itertools.islice(ended, _MOST_ASKED)))
+            self._tracker.end_finished(keys, still, outcomes)
+
+    def refresh(self, timeout: float) -> None:
+        """Learn what Ray knows of all cells that have something unknown.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for that at most; it goes on afterwards.
+        """
+        unknown = self._tracker.ended_unknown()
+        for origin in {*unknown, *self._tracker.left_behind()}:
+            self.follow(origin)
+        if self._thread is None:
             return
-        running = unfinished()
-        if running is None:
-            return
-        still = set(running)
-        ended = (
-            key
-            for of_cell in keys.values()
-            for key in of_cell
-            if key[:TASK_ID_BYTES] not in still
-        )
-        outcomes = outcomes_of(list(itertools.islice(ended, _MOST_ASKED)))
-        self._tracker.end_finished(keys, still, outcomes)
+        self._looked = looked = threading.Event()
+        self._wake.set()
+        looked.wait(timeout)
 
     def running_refs(self) -> list[bytes]:
         """Give the id of the first ref of each task that runs in this kernel."""
-        return [return_id(task) for task in unfinished() or ()]
+        return [return_id(task) for task in self._submissions.unfinished() or ()]
 
     def _run(self) -> None:
         pause: float | None = None
@@ -125,10 +146,12 @@ class ClusterView:
                 return
             self._wake.clear()
             began, busy = time.monotonic(), time.thread_time()
+            looked = self._looked
             try:
                 self._look()
             except Exception:
                 logger.exception("a look at the cluster failed")
+            looked.set()
             # Nobody is in such a hurry that this pause would not be kept. While
             # Ray answers, it is the GCS that works: it rests for as long.
             took, busy = time.monotonic() - began, time.thread_time() - busy
@@ -136,8 +159,18 @@ class ClusterView:
             self._stop.wait(rest)
             pause = max(0.0, PERIOD - rest) if self._followed else None
 
+    def _reveal_ended(self) -> None:
+        """Find out what objects of ended tasks are, some in each look."""
+        found = self._tracker.ended_unknown()
+        keys = [key for of_cell in found.values() for key in of_cell]
+        start = self._next_asked if self._next_asked < len(keys) else 0
+        asked = keys[start : start + _MOST_ASKED]
+        self._next_asked = start + len(asked)
+        self._tracker.reveal(outcomes_of(asked))
+
     def _look(self) -> None:
         self.settle_ended()
+        self._reveal_ended()
         keys = self._tracker.unexplained(
             list(self._followed), time.monotonic() - LINGER, MOST_READ
         )
@@ -149,12 +182,25 @@ class ClusterView:
         }
         if tasks:
             events = read_task_events(tasks)
-            # A failed attempt may be followed by another one.
-            failed = any(event.failure is not None for event in events.values())
-            running = set((unfinished() if failed else None) or ())
-            self._tracker.explain(keys, events, running)
+            self._tracker.explain(keys, events, self._undecided(events))
             self._tell_reasons(keys, events)
         self._let_go()
+
+    def _undecided(self, events: Mapping[bytes, TaskEvent]) -> set[bytes]:
+        """Return the tasks whose last event is not the end of each of their refs."""
+        # The items of a generator may be values although it failed in the end.
+        found = {task for task in events if self._submissions.streams(task)}
+        # A failed attempt may be followed by another one.
+        failed = [e.task for e in events.values() if e.failure is not None]
+        if failed:
+            found.update(self._submissions.unfinished() or ())
+            recent = time.monotonic() - _RETRY_SECONDS
+            found.update(
+                task
+                for task in failed
+                if not self._tracker.is_followed(task) and events[task].at > recent
+            )
+        return found
 
     def _tell_reasons(
         self, keys: Mapping[Hashable, list[bytes]], events: Mapping[bytes, TaskEvent]

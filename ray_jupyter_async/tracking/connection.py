@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ray
 
@@ -17,7 +17,9 @@ from ..awaiting.ray_internals import before_disconnect, connected_core
 from ..awaiting.sessions import local_session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ..awaiting.failures import Description
 
 logger = logging.getLogger("ray_jupyter_async")
 
@@ -49,20 +51,30 @@ def connected() -> Iterator[Any]:
         yield core
 
 
-def unfinished() -> list[bytes] | None:
-    """Give the ids of the tasks that the main thread submitted and that run.
+def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
+    """Return the ids of the driver's tasks that have not ended, then those of others.
 
-    About 2 us for each. None when Ray is not connected, or does not tell.
+    Parameters
+    ----------
+    parents
+        Of other threads than the main one, from `parent_of_thread`.
+
+    Returns
+    -------
+    list of list of bytes, or None
+        None when Ray is not connected, or does not say.
     """
     try:
         with connected() as core:
-            pending = core.get_pending_children_task_ids(_driver_task(core))
+            return [
+                [task.binary() for task in core.get_pending_children_task_ids(parent)]
+                for parent in (_driver_task(core), *parents)
+            ]
     except ClosedError:
         return None
     except Exception:
-        logger.debug("this version of Ray does not tell what runs", exc_info=True)
+        logger.debug("this version of Ray does not say what runs", exc_info=True)
         return None
-    return [task.binary() for task in pending]
 
 
 def own_address() -> bytes:
@@ -80,14 +92,8 @@ def own_address() -> bytes:
         return _address[1]
 
 
-def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, str]:
-    """Tell what those objects of this process are that are on this node, by id.
-
-    Returns
-    -------
-    dict
-        Ray's name of the kind of error, or "" for a value.
-    """
+def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, Description]:
+    """Return what those objects of this process are that are on this node, by id."""
     if not keys:
         return {}
     try:
@@ -96,22 +102,35 @@ def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, str]:
         objects = local_session_of(ref).objects
     except (ClosedError, RayNotInitializedError):
         return {}
-    found = {key: objects.outcome(key, owner) for key in keys}
-    return {key: outcome for key, outcome in found.items() if outcome is not None}
+    found = {key: objects.look_at(key, owner) for key in keys}
+    return {key: what for key, what in found.items() if what is not None}
 
 
-def submits_for_driver() -> bool:
-    """Whether `unfinished` knows of what the calling thread submits.
+class Parent(NamedTuple):
+    """What Ray takes for the parent of the tasks that a thread submits.
 
-    Ray gives every other thread than the driver's a made-up task as parent.
+    Attributes
+    ----------
+    task : ray.TaskID
+        The driver's in the main thread, and a made-up one in each other.
+    is_driver : bool
     """
+
+    task: Any
+    is_driver: bool
+
+
+def parent_of_thread() -> Parent | None:
+    """Return the parent of what the calling thread submits, None if unknown."""
     try:
         core = connected_core()
-        return core is not None and bool(
-            core.get_current_task_id() == _driver_task(core)
-        )
+        if core is None:
+            return None
+        task = core.get_current_task_id()
+        return Parent(task, bool(task == _driver_task(core)))
     except Exception:
-        return False
+        logger.debug("this version of Ray has no current task", exc_info=True)
+        return None
 
 
 def _driver_task(core: Any) -> Any:

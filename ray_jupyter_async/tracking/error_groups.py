@@ -38,10 +38,12 @@ _LIBRARIES = tuple(
 
 
 class _Group:
-    __slots__ = ("count", "full", "short", "task")
+    __slots__ = ("again", "count", "full", "short", "task")
 
     def __init__(self) -> None:
         self.count = 0
+        #: Those of them that another cell counts, too.
+        self.again = 0
         self.short = self.full = ""
         self.task: bytes | None = None
 
@@ -74,13 +76,16 @@ class ErrorGroups:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], _Group] = {}
 
-    def add(self, failure: Failure, task: bytes | None, count: int = 1) -> None:
-        """Count an error."""
+    def add(
+        self, failure: Failure, task: bytes | None, count: int = 1, again: int = 0
+    ) -> None:
+        """Count an error, which another cell may count, too (`again`)."""
         key = self._key(failure.kind, failure.message)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group()
         group.count += count
+        group.again += again
         self._tell(group, failure, task)
 
     def tell(self, failure: Failure, task: bytes) -> None:
@@ -89,22 +94,23 @@ class ErrorGroups:
         if group is not None:
             self._tell(group, failure, task)
 
-    def remove(self, kind: str, message: str) -> None:
+    def remove(self, kind: str, message: str, again: int = 0) -> None:
         """Take back one error that `add` has counted."""
         for key in ((kind, message), (kind, ""), (OTHER_ERRORS, "")):
             group = self._groups.get(key)
             if group is not None:
                 group.count -= 1
+                group.again -= again
                 if not group.count:
                     del self._groups[key]
                 return
 
     def merge(self, other: ErrorGroups) -> None:
-        """Add all of `other`."""
+        """Add all of `other` that no other cell counts."""
         for (kind, message), theirs in other._groups.items():
-            self.add(
-                Failure(kind, message, theirs.full), theirs.task, count=theirs.count
-            )
+            if count := theirs.count - theirs.again:
+                failure = Failure(kind, message, theirs.full)
+                self.add(failure, theirs.task, count=count)
 
     def read(self) -> tuple[ErrorGroup, ...]:
         """Give the groups, most frequent first."""

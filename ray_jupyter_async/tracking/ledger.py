@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .error_groups import Failure
 from .lines import LineTally, merge_lines
 from .object_ids import TASK_ID_BYTES, return_id
 from .records import Records
+from .shared_refs import SharedRefs
 from .tally import CellTally
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Ledger:
         self._records = Records(limit)
         self._cells: dict[Hashable, CellTally] = {}
         self._changed: set[Hashable] = set()
+        self._shared = SharedRefs(lambda origin: self._changed.add(origin))
         self._retired: dict[str, LineTally] = {}
         # The cell that had submitted what was last asked for.
         self._submitter: CellTally | None = None
@@ -113,18 +114,23 @@ class Ledger:
         cell = self._cells.get(origin)
         if cell is None:
             cell = self._cells[origin] = CellTally(
-                origin, self._records, self._is_of_driver
+                origin, self._records, self._shared, self._is_followed
             )
         return cell
 
-    def _is_of_driver(self, key: bytes) -> bool:
-        """Whether Ray tells of the task behind a ref, whichever cell submitted it."""
+    def is_followed(self, task: bytes) -> bool:
+        """Whether the end of a task will be known without its events."""
+        with self._lock:
+            return self._is_followed(task)
+
+    def _is_followed(self, key: bytes) -> bool:
+        """Whether the end of the task behind a ref will be known, in whichever cell."""
         first = return_id(key[:TASK_ID_BYTES])
         known = self._submitter
-        if known is not None and known.is_of_driver(first):
+        if known is not None and known.is_followed(first):
             return True
         for cell in self._cells.values():
-            if cell.is_of_driver(first):
+            if cell.is_followed(first):
                 self._submitter = cell
                 return True
         return False
@@ -144,13 +150,13 @@ class Ledger:
     def _apply_submitted(self) -> None:
         alike: dict[tuple[Hashable, str, bool], dict[bytes, float]] = {}
         for new in self._take_submitted():
-            times = alike.setdefault((new.origin, new.name, new.of_driver), {})
+            times = alike.setdefault((new.origin, new.name, new.followed), {})
             if new.returns == 1:
                 times[new.key] = new.at
             else:
                 times.update(dict.fromkeys(new.ids(), new.at))
-        for (origin, name, of_driver), times in alike.items():
-            self._cell(origin).submitted(name, times, of_driver=of_driver)
+        for (origin, name, followed), times in alike.items():
+            self._cell(origin).submitted(name, times, followed=followed)
             self._changed.add(origin)
 
     def _apply(self, events: Sequence[AwaitEvent | WatchEvent]) -> None:
@@ -178,16 +184,11 @@ class Ledger:
         self._changed.add(origin)
         if kind == "awaited" or kind == "watched":
             cell.awaited(events, self._name_of)
-        elif kind == "settled":
-            cell.settled(events)
         elif kind == "unwatched":
             for event in events:
                 cell.unwatched(event.key, event.at)
-        else:
-            for event in events:
-                error = event.error
-                failure = None if error is None else Failure(error)
-                cell.ready(event.key, event.at, failure)
+        else:  # "settled", "ready" or "known"
+            cell.settled(events)
 
     def _retire_cells(self) -> None:
         # One that still awaits something stays, however old.

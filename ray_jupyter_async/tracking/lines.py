@@ -35,6 +35,7 @@ class LineTally:
     """The counts of one name."""
 
     __slots__ = (
+        "again",
         "counts",
         "errors",
         "first_awaited",
@@ -51,11 +52,27 @@ class LineTally:
         self.name = name
         #: Refs in each state, also those whose record is no more.
         self.counts = [0] * len(RefState)
+        #: Those of them whose ref another cell counts, too; see `shared_refs`.
+        self.again = [0] * len(RefState)
         self.first_awaited = self.last_change = at
         self.errors = ErrorGroups()
         self.pace = Pace(at)
         self.records = LineRecords(forget)
         self.reason = ""
+
+    def move(self, old: RefState, new: RefState, *, again: int) -> None:
+        """Count a ref in another state."""
+        self.counts[old] -= 1
+        self.counts[new] += 1
+        if again:
+            self.again[old] -= 1
+            self.again[new] += 1
+
+    def drop(self, state: RefState, *, again: int) -> None:
+        """Count a ref no longer."""
+        self.counts[state] -= 1
+        if again:
+            self.again[state] -= 1
 
     @property
     def pending(self) -> int:
@@ -68,8 +85,9 @@ class LineTally:
         return sum(self.counts)
 
     def merge(self, other: LineTally) -> None:
-        """Add the counts of ``other``, which must have nothing in common."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        """Add those counts of ``other`` that no other cell has."""
+        theirs = zip(self.counts, other.counts, other.again, strict=True)
+        self.counts = [ours + count - again for ours, count, again in theirs]
         self.first_awaited = min(self.first_awaited, other.first_awaited)
         self.last_change = max(self.last_change, other.last_change)
         self.errors.merge(other.errors)
@@ -90,6 +108,7 @@ class LineTally:
             cancelled=counts[RefState.CANCELLED],
             pending=pending,
             released=counts[RefState.RELEASED],
+            unknown=counts[RefState.ENDED],
             first_awaited=self.first_awaited,
             last_change=self.last_change,
             finished=None if pending else self.last_change,

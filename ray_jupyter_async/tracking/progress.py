@@ -26,7 +26,7 @@ class RefState(enum.IntEnum):
     #: Waits for a node, a worker or its actor; also when nothing more is known.
     PENDING_NODE = 1
     RUNNING = 2
-    #: The object exists; nobody has asked for the value.
+    #: The object is known to be a value, for which nobody has asked.
     READY = 3
     #: The value reached an awaiter.
     RESOLVED = 4
@@ -36,6 +36,8 @@ class RefState(enum.IntEnum):
     CANCELLED = 7
     #: Nobody waits for it any more, and nothing tells what becomes of its task.
     RELEASED = 8
+    #: Its task has ended or its object exists; whether it is a value is not known.
+    ENDED = 9
 
     @property
     def settled(self) -> bool:
@@ -50,6 +52,7 @@ _SETTLED = frozenset(
         RefState.FAILED,
         RefState.CANCELLED,
         RefState.RELEASED,
+        RefState.ENDED,
     }
 )
 
@@ -144,7 +147,7 @@ class LineProgress:
     resolved
         Refs whose value reached an awaiter.
     ready
-        Watched refs whose object exists; nobody has asked for the value.
+        Refs that are known to be a value, for which nobody has asked.
     failed
         Refs whose task raised, or whose value could not be had.
     cancelled
@@ -169,6 +172,9 @@ class LineProgress:
         Those of the running that take much longer than their finished siblings.
     released
         Refs that nobody waits for any more, and of whose tasks nothing tells.
+    unknown
+        Refs whose task has ended or whose object exists, and of which it is not known
+        whether they are values.
     reason
         Why the pending ones wait, in words; "" when nothing is known.
     rate
@@ -192,13 +198,14 @@ class LineProgress:
     cancelling: int = 0
     stragglers: int = 0
     released: int = 0
+    unknown: int = 0
     reason: str = ""
     rate: float | None = None
     eta: float | None = None
 
     @property
     def done(self) -> int:
-        """Refs that went well: resolved or ready."""
+        """Refs that are known to be values: resolved or ready."""
         return self.resolved + self.ready
 
     def elapsed(self, now: float) -> float:
@@ -253,8 +260,8 @@ class Progress:
     cells
         The cells still remembered, oldest first.
     totals
-        A line per name over all cells, also those no longer remembered. A ref
-        awaited in two cells counts in each.
+        A line per name over all cells, also those no longer remembered. A ref that
+        several cells know counts once.
     """
 
     cells: tuple[CellProgress, ...]

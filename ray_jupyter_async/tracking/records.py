@@ -29,12 +29,14 @@ SUBMITTED = 2
 #: How it ended is not the last word: a further await, or what Ray's own books say
 #: of its task, revises it.
 REVISABLE = 4
-#: Ray tells, by leaving it out of what runs, that its task has ended.
-OF_DRIVER = 8
+#: Ray says that its task has ended, by leaving it out of what runs.
+FOLLOWED = 8
 #: The task's own end is known, from its events.
 TIMED = 16
 #: Stands in the queue of those that may be evicted.
 QUEUED = 32
+#: Another cell had a record of the ref before; this one is left out of the totals.
+AGAIN = 64
 
 _UNKNOWN = math.nan
 # What a column of 16 bits, and one of 8, can count.

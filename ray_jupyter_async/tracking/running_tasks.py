@@ -14,7 +14,7 @@ import ray
 from ray import ObjectRef
 
 from ..awaiting.gate import ClosedError
-from .connection import connected, own_address, unfinished
+from .connection import connected, own_address
 from .object_ids import TASK_ID_BYTES, is_method, return_id
 from .recent import Recent
 
@@ -55,9 +55,8 @@ class RunningTask(NamedTuple):
 class RunningTasks:
     """Finds and cancels the running tasks of this driver's cells.
 
-    Tasks that a task has submitted are not among them (cancelling is recursive),
-    nor are tasks submitted in a thread other than the main one, nor those of
-    Ray Client. Every method may be called on any thread.
+    Tasks that a task has submitted are not among them (cancelling is recursive), nor
+    are those of Ray Client. Every method may be called on any thread.
 
     Parameters
     ----------
@@ -84,13 +83,13 @@ class RunningTasks:
                 self._submissions.origin_of(task),
                 self._awaited.get(task),
             )
-            for task in unfinished() or []
+            for task in self._submissions.unfinished() or []
         ]
         return [task for task in found if task[2:] != (None, None)]
 
     def still(self, tasks: Iterable[RunningTask]) -> list[RunningTask]:
         """Give those of `tasks` that have not ended."""
-        running = set(unfinished() or [])
+        running = set(self._submissions.unfinished() or [])
         return [task for task in tasks if task.id in running]
 
     def cancel(

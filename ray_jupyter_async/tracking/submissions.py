@@ -13,18 +13,16 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from ..awaiting.observing import origin
-from ..awaiting.ray_internals import before_disconnect, connected_core
-from .connection import submits_for_driver
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
 from .resubmitting import GENERATOR, Resubmissions
+from .submitters import Submitters
 
 logger = logging.getLogger("ray_jupyter_async")
 
@@ -57,8 +55,8 @@ class Submission(NamedTuple):
         `observing.origin` as it was.
     at : float
         ``time.monotonic()``.
-    of_driver : bool
-        Whether `connection.unfinished` tells of it.
+    followed : bool
+        Whether `Submissions.unfinished` covers it.
     """
 
     key: bytes
@@ -66,7 +64,7 @@ class Submission(NamedTuple):
     name: str
     origin: Hashable | None
     at: float
-    of_driver: bool
+    followed: bool
 
     def ids(self) -> list[bytes]:
         """Give the ids of all refs that came of it."""
@@ -111,9 +109,7 @@ class Submissions:
         #: Called as a Ray session in which something was submitted is about to
         #: end.
         self.on_session_end: Callable[[], None] | None = None
-        # By thread: whether Ray's driver is who submits there, in this session.
-        self._driver_threads: dict[int, bool] = {}
-        self._core: Any = None
+        self._submitters = Submitters(self._session_ends)
         self._hooks: list[_Hook] = []
         self._ref_type: Any = None
 
@@ -190,6 +186,10 @@ class Submissions:
         """
         return task in self._streams or task not in self._known
 
+    def streams(self, task: bytes) -> bool:
+        """Return whether a task is known to be a streaming generator."""
+        return task in self._streams
+
     def dependencies_of(self, task: bytes) -> tuple[bytes, ...]:
         """Return the ids of the tasks that make a task's arguments.
 
@@ -202,6 +202,14 @@ class Submissions:
         fresh = self._fresh
         # Not "until empty": more may come in meanwhile.
         return [fresh.popleft() for _ in range(len(fresh))]
+
+    def unfinished(self) -> list[bytes] | None:
+        """Return the ids of the tasks of this process that have not ended.
+
+        About 0.3 us for each and every thread that has submitted some. None when Ray
+        is not connected, or does not say.
+        """
+        return self._submitters.unfinished()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -276,10 +284,8 @@ class Submissions:
                 if type(arg) is ref_type:
                     self._note_dependencies(task, args)
                     break
-        of_driver = self._driver_threads.get(threading.get_ident())
-        if of_driver is None:
-            of_driver = self._of_driver()
-        fields = (key, returns, name, who, time.monotonic(), of_driver)
+        followed = self._submitters.is_followed()
+        fields = (key, returns, name, who, time.monotonic(), followed)
         # As `Submission(*fields)`, without the Python function in between.
         self._fresh.append(tuple.__new__(Submission, fields))
         if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
@@ -298,21 +304,7 @@ class Submissions:
         ]
         self._dependencies[task] = tuple(made_by[:MOST_DEPENDENCIES])
 
-    def _of_driver(self) -> bool:
-        """Find out whether the driver submits on this thread, once in a session."""
-        core = connected_core()
-        if core is not self._core:
-            self._core = core
-            before_disconnect(self._session_ends)
-        if len(self._driver_threads) > 1000:
-            self._driver_threads.clear()  # of threads that have ended
-        found = submits_for_driver()
-        self._driver_threads[threading.get_ident()] = found
-        return found
-
     def _session_ends(self) -> None:
-        self._core = None
-        self._driver_threads.clear()
         self.again.clear()
         if self.on_session_end is not None:
             self.on_session_end()

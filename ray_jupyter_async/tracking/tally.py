@@ -11,15 +11,17 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from .cell_counts import SETTLED, TASK_CANCELLED, CellCounts
+from .cell_counts import CellCounts
 from .error_groups import Failure
 from .object_ids import TASK_ID_BYTES
 from .progress import RefState
-from .records import AWAITED, OF_DRIVER, REVISABLE, SUBMITTED, TIMED, Records
+from .records import AWAITED, FOLLOWED, REVISABLE, SUBMITTED, TIMED, Records
+from .transitions import SETTLED, TASK_CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
+    from ..awaiting.failures import Description
     from .lines import LineTally
     from .task_events import TaskEvent
 
@@ -66,27 +68,33 @@ class CellTally(CellCounts):
         line = self._line(slot)
         if event.started is not None:
             line.pace.ran(key, event.started, event.ended)
-        if state is RefState.READY and event.failure is not None and ended:
-            # It ended, as was seen before; now it is known how.
-            self._fail(slot, line.last_change, event.failure)
-        elif state is RefState.FAILED and event.failure is not None:
+        if state is RefState.FAILED and event.failure is not None:
             self._explain(slot, line, event.failure)
-        elif (
-            state is RefState.CANCELLED
-            and event.state is RefState.READY
-            and records.flags[slot] & REVISABLE
+        elif state is RefState.ENDED or (
+            # It was asked to end; its own end may have come before that.
+            state is RefState.CANCELLED and records.flags[slot] & REVISABLE
         ):
-            # It was asked to end, and came to its own end before that.
-            records.flags[slot] &= ~REVISABLE
-            self._change(slot, RefState.READY, line.last_change)
+            if event.state.settled and ended:
+                records.flags[slot] &= ~REVISABLE
+                self._end(slot, line.last_change, event)
         elif not state.settled:
             if event.state.settled:
-                # Of what is awaited its awaiter tells the end.
+                # The end of what is awaited is left to its await.
                 if ended and not records.flags[slot] & AWAITED:
-                    at = event.ended if event.ended is not None else event.at
-                    self.ready(key, at, event.failure)
+                    self._end(
+                        slot, event.at if event.ended is None else event.ended, event
+                    )
             elif state not in (event.state, RefState.CANCELLING):
                 self._change(slot, event.state, line.last_change)
+
+    def _end(self, slot: int, at: float, event: TaskEvent) -> None:
+        """Count a ref as its task has ended."""
+        if event.failure is None:
+            self._change(slot, RefState.READY, at)
+        elif event.failure.kind not in TASK_CANCELLED or (
+            self._records.state[slot] != RefState.CANCELLED
+        ):
+            self._fail(slot, at, event.failure)
 
     def unsettled(self, name: str | None = None) -> list[bytes]:
         """Give the ids of the refs that have not settled, of one line or all."""
@@ -105,7 +113,7 @@ class CellTally(CellCounts):
             key
             for key, slot in self._slots.items()
             if not SETTLED[state[slot]]
-            and flags[slot] & (OF_DRIVER | AWAITED) == OF_DRIVER
+            and flags[slot] & (FOLLOWED | AWAITED) == FOLLOWED
         ]
 
     def unexplained(self, since: float, most: int) -> list[bytes]:
@@ -144,10 +152,10 @@ class CellTally(CellCounts):
             return None
         return self._line(slot).name
 
-    def is_of_driver(self, key: bytes) -> bool:
+    def is_followed(self, key: bytes) -> bool:
         """Whether Ray will tell, or has told, when this ref's task has ended."""
         slot = self._slots.get(key)
-        return slot is not None and bool(self._records.flags[slot] & OF_DRIVER)
+        return slot is not None and bool(self._records.flags[slot] & FOLLOWED)
 
     def is_pending(self, key: bytes) -> bool:
         """Whether this ref is known and has not settled."""
@@ -158,12 +166,12 @@ class CellTally(CellCounts):
         self,
         running: Container[bytes],
         keys: Iterable[bytes],
-        outcomes: Mapping[bytes, str],
+        outcomes: Mapping[bytes, Description],
     ) -> bool:
         """Settle those of `keys` whose task Ray no longer counts as running.
 
-        One that was asked to end counts as cancelled, unless something else is
-        known to have become of it.
+        One that was asked to end counts as cancelled unless its outcome is known, and
+        others as ended.
 
         Returns
         -------
@@ -176,22 +184,46 @@ class CellTally(CellCounts):
             slot = self._slots.get(key)
             if (
                 slot is not None
-                and self._records.flags[slot] & OF_DRIVER
+                and self._records.flags[slot] & FOLLOWED
                 and not SETTLED[self._records.state[slot]]
                 and key[:TASK_ID_BYTES] not in running
             ):
                 found = True
-                outcome = outcomes.get(key)
-                if outcome:
-                    self._fail(slot, now, Failure(outcome))
-                elif (
-                    outcome is None and self._records.state[slot] == RefState.CANCELLING
-                ):
-                    self._change(slot, RefState.CANCELLED, now)
+                what = outcomes.get(key)
+                if what is not None:
+                    self._reveal(slot, now, what)
+                elif self._records.state[slot] == RefState.CANCELLING:
+                    self._fail(slot, now, Failure("TASK_CANCELLED"))
                     self._records.flags[slot] |= REVISABLE
                 else:
-                    self._change(slot, RefState.READY, now)
+                    self._change(slot, RefState.ENDED, now)
         return found
+
+    def ended_unknown(self) -> list[bytes]:
+        """Return the ids of refs that have ended, it is not known how."""
+        state = self._records.state
+        return [
+            key for key, slot in self._slots.items() if state[slot] == RefState.ENDED
+        ]
+
+    def reveal(self, outcomes: Mapping[bytes, Description]) -> bool:
+        """Take what objects of ended tasks were found to be; return whether any is new.
+
+        Objects that are not known here are passed over.
+        """
+        found = False
+        for key, what in outcomes.items():
+            slot = self._slots.get(key)
+            if slot is not None and self._records.state[slot] == RefState.ENDED:
+                self._reveal(slot, self._line(slot).last_change, what)
+                found = True
+        return found
+
+    def _reveal(self, slot: int, at: float, what: Description) -> None:
+        if what.error:
+            self._fail(slot, at, Failure(*what))
+        else:
+            self._change(slot, RefState.READY, at)
 
     def session_ended(self, at: float) -> None:
         """Settle the refs whose tasks have ended with their Ray session."""
@@ -199,11 +231,7 @@ class CellTally(CellCounts):
         for key in self.unsettled():
             slot = self._slots[key]
             if self._records.flags[slot] & (SUBMITTED | AWAITED) == SUBMITTED:
-                self.ready(key, at, gone)
-
-    def finish_code(self) -> None:
-        """Note that the cell's code has ended; background tasks may still await."""
-        self.code_finished = True
+                self._fail(slot, at, gone, elsewhere=False)
 
     def _explain(self, slot: int, line: LineTally, failure: Failure) -> None:
         """Say better why a ref failed, if only Ray's word for it was known."""
@@ -212,8 +240,9 @@ class CellTally(CellCounts):
         if message or not kind or failure.kind in TASK_CANCELLED:
             line.errors.tell(failure, task)
             return
-        line.errors.remove(kind, "")
-        line.errors.add(failure, task)
+        again = self._again(slot)
+        line.errors.remove(kind, "", again)
+        line.errors.add(failure, task, again=again)
         self._records.set_error(slot, failure.kind, failure.message)
 
 

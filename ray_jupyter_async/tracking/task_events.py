@@ -15,7 +15,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..awaiting.failures import message_of
+from ..awaiting.failures import describe_text
 from ..awaiting.gate import ClosedError
 from .connection import connected
 from .error_groups import Failure
@@ -223,20 +223,5 @@ def _state(times: Mapping[str, float]) -> tuple[RefState, str]:
 def _failure(error_type: str, text: str) -> Failure:
     if error_type == "TASK_EXECUTION_EXCEPTION":
         # "User exception:\n", then the same text as the error's own.
-        traceback = text.partition("\n")[2] or text
-        last = [
-            line
-            for line in traceback.splitlines()
-            if line and not line[0].isspace() and _names_a_class(line)
-        ]
-        kind = last[-1].partition(":")[0].rpartition(".")[2] if last else "RayTaskError"
-        return Failure(kind, message_of(traceback, kind), traceback)
-    if error_type == "TASK_CANCELLED":
-        return Failure(error_type)
-    kind = error_type.lower().replace("_", " ")
-    return Failure(kind, message_of(text, ""), text)
-
-
-def _names_a_class(line: str) -> bool:
-    name = line.partition(":")[0]
-    return all(part.isidentifier() for part in name.split("."))
+        text = text.partition("\n")[2] or text
+    return Failure(*describe_text(error_type, text))

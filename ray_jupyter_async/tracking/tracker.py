@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from .ledger import Ledger, nothing_submitted
 from .lines import LineTally, merge_lines
 from .object_ids import TASK_ID_BYTES, return_id
-from .progress import CellProgress, Progress, RefRecord
+from .progress import CellProgress, Progress, RefRecord, RefState
 from .watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
+    from ..awaiting.failures import Description
     from .ref_columns import RefColumns
     from .submissions import Submission
     from .task_events import TaskEvent
@@ -125,7 +126,7 @@ class Tracker(Ledger):
             for key in keys:
                 by_name.setdefault(self._name_of(key), {})[key] = now
             for name, times in by_name.items():
-                cell.submitted(name, times, of_driver=True)
+                cell.submitted(name, times, followed=True)
             self._changed.add(origin)
 
     def cancel(
@@ -306,7 +307,7 @@ class Tracker(Ledger):
         self,
         keys: Mapping[Hashable, Iterable[bytes]],
         running: Container[bytes],
-        outcomes: Mapping[bytes, str],
+        outcomes: Mapping[bytes, Description],
     ) -> None:
         """Settle refs whose tasks have ended.
 
@@ -318,8 +319,7 @@ class Tracker(Ledger):
         running
             The ids of the tasks that run.
         outcomes
-            Ray's names of the errors that some of the refs are, "" of values; those
-            left out are not known.
+            What some of the objects are; those left out are not known.
         """
         changed = False
         with self._lock:
@@ -331,6 +331,28 @@ class Tracker(Ledger):
                     changed = True
         if changed:
             self._tell()
+
+    def ended_unknown(self) -> dict[Hashable, list[bytes]]:
+        """Return the refs of all cells that have ended, it is not known how."""
+        with self._lock:
+            self._apply_inbox()
+            found = {
+                origin: cell.ended_unknown()
+                for origin, cell in self._cells.items()
+                if any(line.counts[RefState.ENDED] for line in cell.lines.values())
+            }
+        return {origin: keys for origin, keys in found.items() if keys}
+
+    def reveal(self, outcomes: Mapping[bytes, Description]) -> None:
+        """Take what the objects of ended tasks were found to be."""
+        if not outcomes:
+            return
+        with self._lock:
+            self._apply_inbox()
+            for origin, cell in self._cells.items():
+                if cell.reveal(outcomes):
+                    self._changed.add(origin)
+        self._tell()
 
     def end_session(self) -> None:
         """Settle the refs that nobody awaits and whose tasks ended with their Ray."""
@@ -347,7 +369,7 @@ class Tracker(Ledger):
         self,
         keys: Mapping[Hashable, Iterable[bytes]],
         events: Mapping[bytes, TaskEvent],
-        running: Container[bytes],
+        undecided: Container[bytes],
     ) -> None:
         """Take what Ray's own books say of refs.
 
@@ -357,8 +379,8 @@ class Tracker(Ledger):
             Refs by cell.
         events
             By task.
-        running
-            The ids of the tasks that run, as in `end_finished`.
+        undecided
+            The ids of tasks whose refs may end otherwise than the event says.
         """
         if not events:
             return
@@ -372,7 +394,7 @@ class Tracker(Ledger):
                     task = key[:TASK_ID_BYTES]
                     event = events.get(task)
                     if event is not None:
-                        cell.task_event(key, event, ended=task not in running)
+                        cell.task_event(key, event, ended=task not in undecided)
                         self._changed.add(origin)
         self._tell()
 

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from ..awaiting.failures import Description
+from ..awaiting.observing import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -18,13 +21,17 @@ class Ref(Protocol):
 
 
 Watcher = Callable[
-    [Sequence[Any], Callable[[bytes, str | None], None], Callable[[bytes], None]],
+    [
+        Sequence[Any],
+        Callable[[bytes, Description | None], None],
+        Callable[[bytes], None],
+    ],
     Callable[[], None],
 ]
 """Calls one of the two callbacks once per ref, on any thread: the first as it
-becomes ready, with its id and the name of its error or None; the second with its
-id when everybody let go of it before. What it returns ends the watch. It must not
-pin the refs."""
+becomes ready, with its id and what it is (`failures.VALUE`, an error, or None for what
+is not known); the second with its id when the last reference to it was dropped before.
+What it returns ends the watch. It must not pin the refs."""
 
 
 class WatchEvent(NamedTuple):
@@ -34,7 +41,7 @@ class WatchEvent(NamedTuple):
     key: bytes
     origin: object | None
     at: float
-    outcome: None = None
+    outcome: Outcome | None = None
     error: str | None = None
     message: str = ""
     traceback: str = ""
@@ -68,10 +75,9 @@ class Watches:
         self._record([WatchEvent("watched", key, origin, began) for key in waiting])
 
         # `pop` decides between these and `stop`; each ref ends once.
-        def on_ready(key: bytes, error: str | None) -> None:
+        def on_ready(key: bytes, what: Description | None) -> None:
             if waiting.pop(key, self) is None:
-                at = time.monotonic()
-                self._record([WatchEvent("ready", key, origin, at, error=error)])
+                self._record([_ready(key, origin, what)])
                 forget_if_over()
 
         def on_released(key: bytes) -> None:
@@ -108,3 +114,12 @@ class Watches:
         """End all that still wait."""
         for stop in list(self._stops.values()):
             stop()
+
+
+def _ready(key: bytes, origin: Hashable, what: Description | None) -> WatchEvent:
+    at = time.monotonic()
+    if what is None:
+        return WatchEvent("ready", key, origin, at, Outcome.EXISTS)
+    if not what.error:
+        return WatchEvent("ready", key, origin, at, Outcome.READY)
+    return WatchEvent("ready", key, origin, at, Outcome.FAILED, *what)

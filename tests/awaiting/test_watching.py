@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -11,12 +12,13 @@ import ray
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async.awaiting import ray_internals
+from ray_jupyter_async.awaiting.failures import VALUE
 from ray_jupyter_async.awaiting.watching import watch_ready
 
 
-@ray.remote(num_cpus=0)
-def fail():
-    raise ValueError("no")
+@ray.remote(num_cpus=0, max_retries=0)
+def crash():
+    os._exit(1)
 
 
 def refuse(key):
@@ -26,18 +28,47 @@ def refuse(key):
 def test_tells_of_each_ref_once(ray_session, gate):
     ready = []
     refs = [ray.put(1), gate.hold(2), gate.hold(3)]
-    watch_ready([*refs, refs[0]], lambda key, error: ready.append((key, error)), refuse)
-    poll(lambda: ready == [(refs[0].binary(), None)])
+    watch_ready([*refs, refs[0]], lambda key, what: ready.append((key, what)), refuse)
+    poll(lambda: ready == [(refs[0].binary(), VALUE)])
     gate.open()
     poll(lambda: len(ready) == 3)
-    assert sorted(ready) == sorted((ref.binary(), None) for ref in refs)
+    assert sorted(ready) == sorted((ref.binary(), VALUE) for ref in refs)
 
 
-def test_tells_that_a_task_failed_without_loading_its_error(ray_session):
+def test_error_is_described_without_loading_it(ray_session, tmp_path):
+    loaded = tmp_path / "loaded"
+
+    # Local, so that the worker gets them by value.
+    def load():
+        loaded.touch()
+        return Exception()
+
+    class NotLoadedError(Exception):
+        def __reduce__(self):
+            return load, ()
+
+    @ray.remote(num_cpus=0)
+    def fail():
+        raise NotLoadedError("no: really\nno: more")
+
     ready = []
     ref = fail.remote()
-    watch_ready([ref], lambda key, error: ready.append(error), refuse)
-    poll(lambda: ready == ["TASK_EXECUTION_EXCEPTION"])
+    ray.wait([ref])
+    loaded.unlink(missing_ok=True)  # the worker's own
+    watch_ready([ref], lambda key, what: ready.append(what), refuse)
+    poll(lambda: ready)
+    (what,) = ready
+    assert (what.error, what.message) == ("NotLoadedError", "no: really")
+    assert "in fail" in what.traceback
+    assert not loaded.exists()
+
+
+def test_crash_is_described_by_its_kind(ray_session):
+    ready = []
+    ref = crash.remote()
+    watch_ready([ref], lambda key, what: ready.append(what), refuse)
+    poll(lambda: ready, 20)
+    assert ready[0].error == "worker died"
 
 
 def test_an_ended_watch_tells_nothing(ray_session, gate):

@@ -17,6 +17,7 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
  * @property {number} failed
  * @property {number} cancelled
  * @property {number} released
+ * @property {number} unknown Ended; whether as values is not known.
  * @property {number} pending
  * @property {number} running Of the pending ones.
  * @property {number} cancelling Of the pending ones.
@@ -35,6 +36,7 @@ const MARKS = {
   failing: "✕",
   failed: "✕",
   cancelled: "⊘",
+  unknown: "?",
   released: "–",
   done: "✓",
 };
@@ -54,6 +56,7 @@ function markOf(line) {
   if (line.pending) return line.failed ? "failing" : "running";
   if (line.failed) return "failed";
   if (line.cancelled) return "cancelled";
+  if (line.unknown) return "unknown";
   return line.released ? "released" : "done";
 }
 
@@ -70,7 +73,7 @@ function doneOf(line) {
  */
 function notesOf(line) {
   const { pending, running, cancelling, stragglers } = line;
-  const { failed, cancelled, released } = line;
+  const { failed, cancelled, released, unknown } = line;
   const waiting = pending - running - cancelling;
   const open = [
     running && `${grouped(running)} running`,
@@ -82,15 +85,17 @@ function notesOf(line) {
     failed: failed ? `${grouped(failed)} failed (${line.errors})` : "",
     cancelled: cancelled ? `${grouped(cancelled)} cancelled` : "",
     released: released ? `${grouped(released)} released` : "",
+    unknown: unknown ? `${grouped(unknown)} ended, outcome unknown` : "",
     stragglers: stragglers ? slow : "",
     pending: open.join(", ") + (waiting && line.reason ? `: ${line.reason}` : ""),
     // A line that says something has its height from the start.
-    done: pending || failed || cancelled || released ? "" : "all done",
+    done: pending || failed || cancelled || released || unknown ? "" : "all done",
   };
 }
 
 /**
- * @typedef {"failed" | "cancelled" | "released" | "stragglers" | "pending" | "done"} Note
+ * @typedef {"failed" | "cancelled" | "released" | "unknown" | "stragglers" | "pending" |
+ *   "done"} Note
  */
 
 /** @type {readonly ("done" | "failed" | "cancelled" | "running" | "cancelling")[]} */
@@ -148,6 +153,7 @@ export class Row {
       failed: make("span", "rja-note rja-note-failed"),
       cancelled: make("span", "rja-note rja-note-cancelled"),
       released: make("span", "rja-note rja-note-released"),
+      unknown: make("span", "rja-note rja-note-unknown"),
       stragglers: make("span", "rja-note rja-note-stragglers"),
       pending: make("span", "rja-note rja-note-pending"),
       done: make("span", "rja-note rja-note-done"),
@@ -173,6 +179,7 @@ export class Row {
       "failed",
       "cancelled",
       "released",
+      "unknown",
       "pending",
       "running",
     ])) {
@@ -213,11 +220,11 @@ export class Row {
   /**
    * @param {Line} line
    * @param {number} done
-   * @param {{ failed: string, cancelled: string, released: string }} notes
+   * @param {{ failed: string, cancelled: string, released: string, unknown: string }} notes
    */
-  showSaid(line, done, { failed, cancelled, released }) {
+  showSaid(line, done, { failed, cancelled, released, unknown }) {
     const of = `${grouped(done)} of ${grouped(line.total)} done`;
-    const said = [of, failed, cancelled, released];
+    const said = [of, failed, cancelled, released, unknown];
     setAttribute(this.bar, "aria-valuemax", String(line.total));
     setAttribute(this.bar, "aria-valuenow", String(line.total - line.pending));
     setAttribute(this.bar, "aria-valuetext", said.filter(Boolean).join(", "));

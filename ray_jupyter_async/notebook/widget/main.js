@@ -30,13 +30,13 @@ const SAID_MS = 6000;
 
 /** @param {Line[]} lines */
 function sums(lines) {
-  const sum = { done: 0, failed: 0, cancelled: 0, released: 0, pending: 0, total: 0 };
+  const sum = { done: 0, failed: 0, cancelled: 0, released: 0, unknown: 0, total: 0 };
   for (const line of lines) {
     sum.done += line.resolved + line.ready;
     sum.failed += line.failed;
     sum.cancelled += line.cancelled;
     sum.released += line.released;
-    sum.pending += line.pending;
+    sum.unknown += line.unknown;
     sum.total += line.total;
   }
   return sum;
@@ -48,12 +48,13 @@ function sums(lines) {
  * @param {Line[]} lines
  */
 function summary(lines) {
-  const { done, failed, cancelled, released, total } = sums(lines);
+  const { done, failed, cancelled, released, unknown, total } = sums(lines);
   return [
     `${grouped(done)} of ${counted(total, "ref")} done`,
     failed && `${grouped(failed)} failed`,
     cancelled && `${grouped(cancelled)} cancelled`,
     released && `${grouped(released)} released`,
+    unknown && `${grouped(unknown)} with unknown outcome`,
   ]
     .filter(Boolean)
     .join(", ");

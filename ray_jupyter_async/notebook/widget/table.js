@@ -49,6 +49,7 @@ const STATE_FILTERS = [
   ["cancelling", [6]],
   ["cancelled", [7]],
   ["released", [8]],
+  ["unknown", [9]],
 ];
 
 /** One row of the page; which ref it shows changes as the table is scrolled. */

@@ -18,6 +18,7 @@ export const REF_STATES = [
   { name: "cancelling", kind: "cancelled", sign: "◍" },
   { name: "cancelled", kind: "cancelled", sign: "⊘" },
   { name: "released", kind: "pending", sign: "–" },
+  { name: "outcome unknown", kind: "pending", sign: "?" },
 ];
 
 /** @typedef {"pending" | "running" | "resolved" | "failed" | "cancelled"} Kind */
