@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import ray
@@ -12,6 +14,8 @@ import ray.actor
 import ray.remote_function
 
 from harness.polling import poll
+from ray_jupyter_async.tracking import submitters
+from ray_jupyter_async.tracking.object_ids import TASK_ID_BYTES
 from ray_jupyter_async.tracking.submissions import Submissions
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -162,3 +166,37 @@ def test_a_ray_without_the_method_is_warned_about_and_left(monkeypatch, caplog):
     assert "ray.actor.ActorMethod._remote" in caplog.text
     assert submissions.name_of(f.remote().binary()) == "f"
     submissions.uninstall()
+
+
+def test_threads_tasks_are_followed(submissions, gate):
+    with ThreadPoolExecutor(1) as pool:
+        ref = pool.submit(gate.hold).result()
+        (made,) = submissions.take_fresh()
+        assert made.followed
+        assert ref.binary()[:TASK_ID_BYTES] in submissions.unfinished()
+    # Also when the thread has ended.
+    assert ref.binary()[:TASK_ID_BYTES] in submissions.unfinished()
+    gate.open()
+    ray.get(ref)
+    poll(lambda: ref.binary()[:TASK_ID_BYTES] not in submissions.unfinished())
+
+
+def test_threads_beyond_the_limit_are_not_followed(submissions, monkeypatch):
+    monkeypatch.setattr(submitters, "MOST_THREADS", 1)
+    started = threading.Barrier(2)
+
+    def submit():
+        started.wait()
+        f.remote()
+        started.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: submit(), range(2)))
+    assert sorted(made.followed for made in submissions.take_fresh()) == [False, True]
+
+
+def test_end_of_an_actor_is_not_a_users_task(submissions):
+    actor = Counter.remote()
+    ended = actor.__ray_terminate__.remote()
+    ray.wait([ended])
+    assert submissions.take_fresh() == []

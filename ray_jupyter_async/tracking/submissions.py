@@ -29,6 +29,9 @@ logger = logging.getLogger("ray_jupyter_async")
 PUT_NAME = "ray.put"
 UNKNOWN_NAME = "other refs"
 
+# Ends an actor, and "fails" by that: Ray's own libraries call it, not users.
+_TERMINATE = "__ray_terminate__"
+
 #: So many submissions wait for somebody to take them, at most; the oldest goes.
 _MOST_FRESH = 200_000
 #: When more wait than this, somebody is asked to take them.
@@ -240,6 +243,8 @@ class Submissions:
         kwargs: Any,
         options: dict[str, Any],
     ) -> None:
+        if method._method_name == _TERMINATE:
+            return
         actor = _actor_of(method)
         name = options.get("name")
         if not name:
