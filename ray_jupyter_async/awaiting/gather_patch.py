@@ -12,40 +12,55 @@ stay: they await refs all the same, through `ObjectRef`'s own patch.
 from __future__ import annotations
 
 import asyncio
+import functools
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ray import ObjectRef
 
+from ..replaced import Link, replaced
 from .converter import as_future
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: What `gather` calls: the first up to Python 3.11, the second since.
 _NAMES = ("_ensure_future", "ensure_future")
 
 _MODULE: dict[str, Any] = vars(asyncio.tasks)
 
-#: The module's own function, once it has been replaced.
-_original: Callable[..., asyncio.Future[Any]] | None = None
+_installed = ExitStack()
 
 
 def install() -> None:
     """Put the patch in; once, until `restore`."""
-    global _original
     for name in _NAMES:
         function = _MODULE.get(name)
         # One that somebody else has put there may call ours in the end.
         if _is_called(name) and getattr(function, "__module__", "") == "asyncio.tasks":
-            _original = function
-            _MODULE[name] = _future_of
+            _installed.enter_context(_found_in_package(name, function))
+            _installed.enter_context(replaced(asyncio.tasks, name, _stand_in))
 
 
 def restore() -> None:
     """Take the patch out, unless somebody has patched on top of it since."""
-    for name in _NAMES:
-        if _MODULE.get(name) is _future_of:
-            _MODULE[name] = _original
+    _installed.close()
+
+
+@contextmanager
+def _found_in_package(name: str, function: Any) -> Iterator[None]:
+    """Have the module's own function pickle as the package's, where it stays.
+
+    It pickles by the name of its module, where the patch stands now.
+    """
+    if getattr(asyncio, name, None) is not function:
+        yield
+        return
+    function.__module__ = asyncio.__name__
+    try:
+        yield
+    finally:
+        function.__module__ = asyncio.tasks.__name__
 
 
 def _is_called(name: str) -> bool:
@@ -55,18 +70,44 @@ def _is_called(name: str) -> bool:
     return known and name in getattr(code, "co_names", ())
 
 
-def _future_of(
-    given: Any, *, loop: asyncio.AbstractEventLoop | None = None
-) -> asyncio.Future[Any]:
-    """Stand in for the function that `gather` calls."""
-    assert _original is not None
-    if isinstance(given, ObjectRef):
+class _Converting(Link):
+    """The link from the function that was put in to the converter."""
+
+    def __call__(
+        self, given: Any, loop: asyncio.AbstractEventLoop | None
+    ) -> asyncio.Future[Any] | None:
+        """Return a ref's own future; None for all that asyncio has to convert."""
+        if not isinstance(given, ObjectRef):
+            return None
         running = asyncio._get_running_loop()
-        if running is not None and (loop is None or loop is running):
-            try:
-                return as_future(given)
-            except Exception:
-                # Told when it is awaited, as ever, and among the results where
-                # those are to have the errors: by a task that gets it again.
-                return _original(given, loop=loop)
-    return _original(given, loop=loop)
+        if running is None or (loop is not None and loop is not running):
+            return None
+        try:
+            return as_future(given)
+        except Exception:
+            # Raised when it is awaited, as ever, and among the results where those
+            # are to have the errors: by a task that gets it again.
+            return None
+
+
+def _stand_in(
+    original: Callable[..., asyncio.Future[Any]],
+) -> Callable[..., asyncio.Future[Any]]:
+    """Make what replaces the function that `gather` calls."""
+    convert: _Converting | None = _Converting()
+
+    @functools.wraps(original)
+    def ensure_future(
+        coro_or_future: Any, *, loop: asyncio.AbstractEventLoop | None = None
+    ) -> asyncio.Future[Any]:
+        __tracebackhide__ = _rich_traceback_omit = True
+        try:
+            future = None if convert is None else convert(coro_or_future, loop)
+            return original(coro_or_future, loop=loop) if future is None else future
+        except BaseException as error:
+            if convert is not None:
+                convert.hide(error)
+            raise
+
+    ensure_future.__module__ = asyncio.tasks.__name__
+    return ensure_future

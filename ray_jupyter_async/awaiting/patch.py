@@ -11,8 +11,7 @@ refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
 
 from __future__ import annotations
 
-import ctypes
-import gc
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -21,15 +20,20 @@ from typing import Any
 
 from ray import ObjectRef
 
+from ..replaced import Link
 from . import gather_patch
 from .converter import as_future
 from .errors import PatchWarning
+from .ref_type import methods as _namespace
+from .ref_type import write_method
 
 _NAME = "as_future"
 
 _lock = threading.Lock()
 _depth = 0
+# What was there, and what was put there last.
 _original: Callable[..., Any] | None = None
+_ours: Callable[..., Any] | None = None
 
 
 def patch() -> bool:
@@ -82,17 +86,39 @@ def is_patched() -> bool:
     return _depth > 0
 
 
-def _converting_as_future(self: Any, _internal: bool = False) -> Any:
-    """Stand in for `ObjectRef.as_future`."""
-    if _internal:
-        return as_future(self)
-    # Called by name it is deprecated: Ray's own, with Ray's own warning.
-    assert _original is not None
-    return _original(self, _internal=_internal)
+class _Converting(Link):
+    """The link from the method that was put in to the converter."""
+
+    def __call__(self, ref: Any) -> Any:
+        return as_future(ref)
+
+
+def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what replaces `ObjectRef.as_future`."""
+    convert: _Converting | None = _Converting()
+
+    @functools.wraps(original)
+    def converting_as_future(self: Any, _internal: bool = False) -> Any:
+        __tracebackhide__ = _rich_traceback_omit = True
+        try:
+            if _internal and convert is not None:
+                return convert(self)
+            # Called by name it is deprecated: Ray's own, with Ray's own warning.
+            return original(self, _internal=_internal)
+        except BaseException as error:
+            if convert is not None:
+                convert.hide(error)
+            raise
+
+    # A method of C code, as before Ray 2.60, has no module.
+    converting_as_future.__module__ = getattr(original, "__module__", None) or (
+        ObjectRef.__module__
+    )
+    return converting_as_future
 
 
 def _install() -> bool:
-    global _original
+    global _original, _ours
     try:
         namespace = _namespace()
         original = namespace[_NAME]
@@ -100,17 +126,18 @@ def _install() -> bool:
         return _give_up(f"its type cannot be reached ({error!r})")
     if not callable(original) or "__await__" not in namespace:
         return _give_up("it has no as_future and __await__ of the known kind")
-    # Kept alive here for good: the type's method cache only borrows it.
+    # Kept alive here for good: the type's method cache only borrows them.
     _original = original
+    _ours = _stand_in(original)
     try:
-        redirected = _await_is_redirected(namespace)
+        redirected = _await_is_redirected(namespace, _ours)
     except Exception as error:
         _write(namespace, original)
         return _give_up(f"trying it raised {error!r}")
     if not redirected:
         _write(namespace, original)
         return _give_up("its __await__ does not call as_future")
-    _write(namespace, _converting_as_future)
+    _write(namespace, _ours)
     gather_patch.install()
     return True
 
@@ -129,23 +156,13 @@ def _restore() -> None:
     gather_patch.restore()
     namespace = _namespace()
     # Somebody may have patched on top of us since: theirs to take away.
-    if namespace.get(_NAME) is _converting_as_future:
+    if namespace.get(_NAME) is _ours:
         assert _original is not None
         _write(namespace, _original)
 
 
-def _namespace() -> dict[str, Any]:
-    """Give the live dict behind the read-only proxy `ObjectRef.__dict__`."""
-    (namespace,) = gc.get_referents(ObjectRef.__dict__)
-    if type(namespace) is not dict or namespace.get("__await__") is None:
-        raise TypeError("the proxy does not hold the type's dict")
-    return namespace
-
-
 def _write(namespace: dict[str, Any], function: Callable[..., Any]) -> None:
-    namespace[_NAME] = function
-    # The interpreter caches method look-ups by type version.
-    ctypes.pythonapi.PyType_Modified(ctypes.py_object(ObjectRef))
+    write_method(namespace, _NAME, function)
 
 
 class _Probe:
@@ -156,14 +173,16 @@ class _Probe:
         return self
 
 
-def _await_is_redirected(namespace: dict[str, Any]) -> bool:
+def _await_is_redirected(
+    namespace: dict[str, Any], stand_in: Callable[..., Any]
+) -> bool:
     """Drive one await of a ref by hand and see whether it asks `as_future`."""
     ref: Any = ObjectRef.nil()
     probe = _Probe()
 
     def as_future_of_probe(self: Any, _internal: bool = False) -> Any:
         # Other threads may await meanwhile.
-        return probe if self is ref else _converting_as_future(self, _internal)
+        return probe if self is ref else stand_in(self, _internal)
 
     async def await_probe() -> object:
         return await ref

@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from types import CellType
 from typing import Any, TypeAlias, cast
 
 import ray
@@ -19,6 +20,7 @@ from ray import ObjectRef
 from ray._private import worker as _worker_module
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
+from .disconnects import before_disconnect as before_disconnect
 from .failures import VALUE, Description, describe_text
 from .gate import ClosedError, Gate
 
@@ -55,26 +57,26 @@ def is_client_ref(ref: object) -> bool:
     return module is not None and isinstance(ref, module.ClientObjectRef)
 
 
-def before_disconnect(callback: Callable[[], None]) -> None:
-    """Call `callback` once, right before the session's C++ part is destroyed.
+def local_implementation(name: str) -> CellType | None:
+    """Return the closure cell that holds what a public function of Ray's calls.
 
-    `ray.shutdown`, at exit too, ends with `global_worker.set_is_connected(False)`
-    and then destroys the core worker; the method is shadowed on that one object
-    until then. Without it (it is there in 2.40.0 and 2.60.0) nothing is called.
+    `ray.get`, `ray.wait` and `ray.cancel` end in `_private.worker.NAME`, which calls
+    Ray Client's implementation or the function in this cell (2.40.0 and 2.60.0).
+    Replaced there, the public function stays what it is for those who import it
+    (before or after), compare or pickle it.
+
+    Returns
+    -------
+    cell or None
+        None where this version of Ray is made otherwise.
     """
-    worker: Any = _worker_module.global_worker
-    original = getattr(worker, "set_is_connected", None)
-    if original is None:
-        return
-
-    def set_is_connected(is_connected: bool) -> None:
-        if not is_connected:
-            if worker.__dict__.get("set_is_connected") is set_is_connected:
-                del worker.__dict__["set_is_connected"]
-            callback()
-        original(is_connected)
-
-    worker.__dict__["set_is_connected"] = set_is_connected
+    function = getattr(_worker_module, name, None)
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    cells = dict(zip(names, getattr(function, "__closure__", None) or (), strict=False))
+    cell: CellType | None = cells.get("func")
+    if cell is None or getattr(cell.cell_contents, "__name__", None) != name:
+        return None
+    return cell
 
 
 class ObjectReader:

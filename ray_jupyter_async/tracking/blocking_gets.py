@@ -1,10 +1,9 @@
 """Who blocks in `ray.get` or `ray.wait`, and on what.
 
-Both are wrapped where they are public, `ray.get` and `ray.wait`, so that a call
-from inside Ray's libraries is seen too; one that somebody imported by name
-before is not. A call leaves its refs in a table while it lasts: it holds them
-itself meanwhile, so nothing is pinned for longer. Whoever finds it there after a
-while has it watched.
+What is wrapped is what the two end in, see `local_implementation`, so that every call
+is seen: from inside Ray's libraries, and by those who imported the two by name. A call
+leaves its refs in a table while it lasts: it holds them itself meanwhile, so nothing
+is pinned for longer. Whoever finds it there after a while has it watched.
 """
 
 from __future__ import annotations
@@ -14,19 +13,22 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, cast
+from contextlib import ExitStack
+from typing import Any
 
-import ray
 from ray import ObjectRef
 
 from ..awaiting.observing import AwaitEvent, Outcome, origin
+from ..awaiting.ray_internals import local_implementation
 from ..awaiting.reading import readers
 from ..awaiting.watching import watch_ready
+from ..replaced import Link, replaced
 from .tracker import Tracker
 
 logger = logging.getLogger("ray_jupyter_async")
 
-_NAMES = ("get", "wait")
+#: What is wrapped, and its first parameter.
+_REFS = {"get": "object_refs", "wait": "ray_waitables"}
 
 
 class _Call:
@@ -59,28 +61,31 @@ class BlockingGets:
         self._tracker = tracker
         self._numbers = itertools.count()
         self._calls: dict[int, _Call] = {}
-        # What was there, and what we put there.
-        self._wrapped: dict[str, tuple[Any, Any]] = {}
+        self._installed = False
+        self._undo = ExitStack()
 
     def install(self) -> None:
         """Wrap the two functions; nothing happens when they are wrapped already."""
-        if self._wrapped:
+        if self._installed:
             return
-        module = cast("Any", ray)
-        for name in _NAMES:
-            original = getattr(module, name)
+        self._installed = True
+        for name, parameter in _REFS.items():
+            cell = local_implementation(name)
+            if cell is None:
+                logger.warning(
+                    "this version of Ray does not show who blocks in %s", name
+                )
+                continue
             # What `wait` gives back is ready, and nobody has its value yet.
-            wrapper = self._wrap(original, fetches=name == "get")
-            self._wrapped[name] = (original, wrapper)
-            setattr(module, name, wrapper)
+            wrap = functools.partial(
+                self._wrap, parameter=parameter, fetches=name == "get"
+            )
+            self._undo.enter_context(replaced(cell, "cell_contents", wrap))
 
     def uninstall(self) -> None:
         """Put back what was there, unless somebody has wrapped it since."""
-        module = cast("Any", ray)
-        wrapped, self._wrapped = self._wrapped, {}
-        for name, (original, wrapper) in wrapped.items():
-            if getattr(module, name) is wrapper:
-                setattr(module, name, original)
+        self._installed = False
+        self._undo.close()
 
     def look(self, after: float) -> float | None:
         """Have the calls watched that have blocked for a while.
@@ -109,20 +114,25 @@ class BlockingGets:
         return next_look
 
     def _wrap(
-        self, original: Callable[..., Any], *, fetches: bool
+        self, original: Callable[..., Any], *, parameter: str, fetches: bool
     ) -> Callable[..., Any]:
         calls, numbers = self._calls, self._numbers
+        link = Link()
 
         @functools.wraps(original)
         def blocking(*args: Any, **kwargs: Any) -> Any:
-            who = origin.get()
-            if who is None or not args:
-                return original(*args, **kwargs)
+            __tracebackhide__ = _rich_traceback_omit = True
             number = next(numbers)
-            calls[number] = call = _Call(args[0], who)
+            refs = args[0] if args else kwargs.get(parameter)
+            calls[number] = call = _Call(refs, origin.get())
+            del refs
             resolved = False
             try:
                 values = original(*args, **kwargs)
+            except BaseException as error:
+                link.hide(error)
+                raise
+            else:
                 resolved = fetches
                 return values
             finally:

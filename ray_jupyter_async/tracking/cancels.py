@@ -1,4 +1,4 @@
-"""Who asks Ray to cancel what: a wrapper of the public `ray.cancel`.
+"""Who asks Ray to cancel what: a wrapper of what `ray.cancel` ends in.
 
 Of a task that was asked to end, and of whose end nothing else is told, the tracker
 concludes that it was cancelled. All of this package cancels through that function
@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
-import ray
 from ray import ObjectRef
 
+from ..awaiting.ray_internals import local_implementation
+from ..replaced import Link, replaced
 from .watches import WatchEvent
 
 if TYPE_CHECKING:
@@ -36,28 +38,36 @@ class Cancels:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        # What was there, and what we put there.
-        self._wrapped: tuple[Any, Any] | None = None
+        self._installed = False
+        self._undo = ExitStack()
 
     def install(self) -> None:
         """Wrap the function; nothing happens when it is wrapped already."""
-        if self._wrapped is None:
-            module = cast("Any", ray)
-            original = module.cancel
-            module.cancel = wrapper = self._wrap(original)
-            self._wrapped = (original, wrapper)
+        if self._installed:
+            return
+        self._installed = True
+        cell = local_implementation("cancel")
+        if cell is None:
+            logger.warning("this version of Ray does not show what is cancelled")
+        else:
+            self._undo.enter_context(replaced(cell, "cell_contents", self._wrap))
 
     def uninstall(self) -> None:
         """Put back what was there, unless somebody has wrapped it since."""
-        wrapped, self._wrapped = self._wrapped, None
-        module = cast("Any", ray)
-        if wrapped is not None and module.cancel is wrapped[1]:
-            module.cancel = wrapped[0]
+        self._installed = False
+        self._undo.close()
 
     def _wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        link = Link()
+
         @functools.wraps(original)
         def cancel(*args: Any, **kwargs: Any) -> Any:
-            answer = original(*args, **kwargs)
+            __tracebackhide__ = _rich_traceback_omit = True
+            try:
+                answer = original(*args, **kwargs)
+            except BaseException as error:
+                link.hide(error)
+                raise
             try:
                 self._note(args[0] if args else kwargs.get("ray_waitable"))
             except Exception:
@@ -70,6 +80,6 @@ class Cancels:
         # A generator's own ref carries its task's id.
         ref = getattr(ref, "_generator_ref", ref)
         # Not of a subclass: `binary()` of a Ray Client ref may wait for the network.
-        if self._wrapped is not None and type(ref) is ObjectRef:
+        if self._installed and type(ref) is ObjectRef:
             at = time.monotonic()
             self._tracker.record([WatchEvent("cancelling", ref.binary(), None, at)])

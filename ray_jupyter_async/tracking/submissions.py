@@ -16,9 +16,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from ..awaiting.observing import origin
+from ..replaced import Link, replaced
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
 from .resubmitting import GENERATOR, Resubmissions
@@ -315,40 +317,48 @@ class Submissions:
             self.on_session_end()
 
 
-class _Hook:
-    """One hooked method: what was there, what we put there, and what it does."""
+class _Hook(Link):
+    """One hooked method, and what notes its calls."""
 
     def __init__(self, owner: type, note: Note) -> None:
-        self.owner = owner
-        self.original: Wrapped = owner.__dict__["_remote"]
-        self.note: Note | None = note
-        self.wrapper = self._wrap()
-        owner._remote = self.wrapper  # type: ignore[attr-defined]
+        self._note: Note | None = note
+        self._undo = ExitStack()
+        self._undo.enter_context(replaced(owner, "_remote", self._wrap))
 
     def remove(self) -> None:
         # Also where the wrapper must stay, nothing of ours stays alive in it.
-        self.note = None
-        if self.owner.__dict__.get("_remote") is self.wrapper:
-            self.owner._remote = self.original  # type: ignore[attr-defined]
+        self._note = None
+        self._undo.close()
 
-    def _wrap(self) -> Wrapped:
-        original = self.original
+    def note(self, submitted: Any, submitter: Any, args: Any, options: Any) -> None:
+        note = self._note
+        if note is None:
+            return
+        try:
+            # Ray passes the task's arguments by name or first; what is left are
+            # options.
+            of_task = args[0] if args else options.pop("args", None)
+            named = args[1] if len(args) > 1 else options.pop("kwargs", None)
+            note(submitted, submitter, of_task, named, options)
+        except Exception:
+            # The task is submitted: its ref must reach the caller whatever became
+            # of the name.
+            logger.debug("no name for a submitted task", exc_info=True)
+
+    def _wrap(self, original: Wrapped) -> Wrapped:
+        hook: _Hook | None = self
 
         @functools.wraps(original)
         def _remote(submitter: Any, *args: Any, **options: Any) -> Any:
-            submitted = original(submitter, *args, **options)
-            note = self.note
-            if note is not None:
-                try:
-                    # Ray passes the task's arguments by name or first; what is
-                    # left are options.
-                    of_task = args[0] if args else options.pop("args", None)
-                    named = args[1] if len(args) > 1 else options.pop("kwargs", None)
-                    note(submitted, submitter, of_task, named, options)
-                except Exception:
-                    # The task is submitted: its ref must reach the caller
-                    # whatever became of the name.
-                    logger.debug("no name for a submitted task", exc_info=True)
+            __tracebackhide__ = _rich_traceback_omit = True
+            try:
+                submitted = original(submitter, *args, **options)
+            except BaseException as error:
+                if hook is not None:
+                    hook.hide(error)
+                raise
+            if hook is not None:
+                hook.note(submitted, submitter, args, options)
             return submitted
 
         return _remote

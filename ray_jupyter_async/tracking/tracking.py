@@ -13,6 +13,7 @@ from ..awaiting.watching import watch_ready
 from .blocking_gets import BlockingGets
 from .cancels import Cancels
 from .cluster_view import ClusterView
+from .ref_futures import RefFutures
 from .submissions import Submissions
 from .tracker import Tracker, cannot_cancel
 
@@ -51,17 +52,20 @@ class Tracking:
         self.view = ClusterView(self.tracker, self.submissions)
         self.blocking = BlockingGets(self.tracker)
         self._cancels = Cancels(self.tracker)
+        self._futures = RefFutures(self.tracker)
 
     def install(self) -> None:
         """Have submissions, awaits, blocking calls and cancels tracked."""
         self.submissions.install()
         self.blocking.install()
         self._cancels.install()
+        self._futures.install()
         add_observer(self.tracker.record)
 
     def uninstall(self) -> None:
         """Have nothing tracked; nothing happens when it is not installed."""
         remove_observer(self.tracker.record)
+        self._futures.uninstall()
         self._cancels.uninstall()
         self.blocking.uninstall()
         self.submissions.uninstall()
