@@ -195,6 +195,14 @@ def test_threads_beyond_the_limit_are_not_followed(submissions, monkeypatch):
     assert sorted(made.followed for made in submissions.take_fresh()) == [False, True]
 
 
+def test_placement_group_has_its_own_name(submissions):
+    group = ray.util.placement_group([{"CPU": 0.001}])
+    try:
+        assert submissions.name_of(group.ready().binary()) == "placement group"
+    finally:
+        ray.util.remove_placement_group(group)
+
+
 def test_end_of_an_actor_is_not_a_users_task(submissions):
     actor = Counter.remote()
     ended = actor.__ray_terminate__.remote()

@@ -29,6 +29,7 @@ from .submitters import Submitters
 logger = logging.getLogger("ray_jupyter_async")
 
 PUT_NAME = "ray.put"
+PLACEMENT_GROUP_NAME = "placement group"
 UNKNOWN_NAME = "other refs"
 
 # Ends an actor, and "fails" by that: Ray's own libraries call it, not users.
@@ -103,6 +104,8 @@ class Submissions:
         self._function_names: Recent[str, str] = Recent(10_000)
         # Of tasks that take refs as arguments: the tasks that make these.
         self._dependencies: Recent[bytes, tuple[bytes, ...]] = Recent(limit)
+        # The refs of placement groups look as if `ray.put` had made them.
+        self._groups: Recent[bytes, bool] = Recent(10_000)
         # The tasks that are streaming generators; a dict without values.
         self._streams: Recent[bytes, bool] = Recent(limit)
         self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
@@ -133,8 +136,9 @@ class Submissions:
             return
         self._ref_type = importlib.import_module("ray").ObjectRef
         hooks = (
-            _hook("ray.remote_function", "RemoteFunction", self._note_function),
-            _hook("ray.actor", "ActorMethod", self._note_method),
+            _hook("ray.remote_function.RemoteFunction._remote", self._note_function),
+            _hook("ray.actor.ActorMethod._remote", self._note_method),
+            _hook("ray.util.placement_group.PlacementGroup.ready", self._note_group),
         )
         self._hooks = [hook for hook in hooks if hook is not None]
 
@@ -160,14 +164,14 @@ class Submissions:
         Returns
         -------
         str
-            The name of the task that makes it, ``"ray.put"``, or
+            The name of the task that makes it, ``"ray.put"``, ``"placement group"``, or
             ``"other refs"`` for one from elsewhere or long ago.
         """
         known = self._known.get(key[:TASK_ID_BYTES])
         if known is not None:
             return known[0]
         if is_put(key):
-            return PUT_NAME
+            return PLACEMENT_GROUP_NAME if key in self._groups else PUT_NAME
         return UNKNOWN_NAME
 
     def origin_of(self, task: bytes) -> Hashable | None:
@@ -260,6 +264,10 @@ class Submissions:
         if task is not None:
             self.again.keep(task, actor, method._method_name, args, kwargs, options)
 
+    def _note_group(self, submitted: Any, *_: Any) -> None:
+        if type(submitted) is self._ref_type:
+            self._groups[submitted.binary()] = True
+
     def _remember(self, submitted: Any, name: str, args: Any) -> bytes | None:
         """Note a task; give its id, if it may be submitted again."""
         ref: Any = submitted
@@ -320,10 +328,10 @@ class Submissions:
 class _Hook(Link):
     """One hooked method, and what notes its calls."""
 
-    def __init__(self, owner: type, note: Note) -> None:
+    def __init__(self, owner: type, method: str, note: Note) -> None:
         self._note: Note | None = note
         self._undo = ExitStack()
-        self._undo.enter_context(replaced(owner, "_remote", self._wrap))
+        self._undo.enter_context(replaced(owner, method, self._wrap))
 
     def remove(self) -> None:
         # Also where the wrapper must stay, nothing of ours stays alive in it.
@@ -364,17 +372,17 @@ class _Hook(Link):
         return _remote
 
 
-def _hook(module: str, class_name: str, note: Note) -> _Hook | None:
+def _hook(path: str, note: Note) -> _Hook | None:
+    module, class_name, method = path.rsplit(".", 2)
     owner = getattr(importlib.import_module(module), class_name, None)
-    if not isinstance(owner, type) or not callable(owner.__dict__.get("_remote")):
+    if not isinstance(owner, type) or not callable(owner.__dict__.get(method)):
         logger.warning(
-            "this version of Ray has no %s.%s._remote: what it submits is shown as %r",
-            module,
-            class_name,
+            "this version of Ray has no %s: what it makes is shown as %r",
+            path,
             UNKNOWN_NAME,
         )
         return None
-    return _Hook(owner, note)
+    return _Hook(owner, method, note)
 
 
 def _actor_of(method: Any) -> Any:
