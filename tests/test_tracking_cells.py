@@ -13,6 +13,13 @@ import gc, threading
 def fails(n):
     raise KeyError(n)
 
+@ray.remote(num_cpus=0)
+class Napper:
+    def nap(self):
+        time.sleep(0.15)
+
+napper = Napper.remote()
+
 def lines():
     from ray_jupyter_async.notebook import extension
     progress = extension._loaded.tracker.snapshot()
@@ -60,6 +67,20 @@ def test_a_cell_that_blocks_shows_what_it_waits_for(cells, tmp_path, call):
     path.touch()
     cells.wait(result)
     assert static(result).startswith("held  3/3")
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while refs:\n    _, refs = ray.wait(refs, num_returns=1)",
+        "while refs:\n    done, refs = ray.wait(refs)\n    ray.get(done)",
+        "for ref in refs:\n    ray.get(ref)",
+    ],
+    ids=["wait", "wait and get", "get"],
+)
+def test_loop_of_short_calls_shows_progress(cells, loop):
+    result = cells.ok(f"refs = [napper.nap.remote() for _ in range(12)]\n{loop}")
+    assert static(result).startswith("Napper.nap  12/12")
 
 
 def test_an_error_that_ray_get_raises_is_told_with_the_cells_own_lines(cells, tmp_path):

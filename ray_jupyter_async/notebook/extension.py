@@ -205,6 +205,7 @@ class Extension:
     def _cell_ended(self, cell: Cell) -> None:
         self.interrupts.cell_ended(cell.id)
         self.interrupted.cell_ended(cell)
+        self._tracking.blocking.cell_ended(cell.id)
         self._pump.cell_finished(cell.id)
         if self._terminal is not None:
             self._terminal.cell_ended(cell.id)

@@ -78,6 +78,7 @@ class Stretch:
             self._pump.cell_started(cell)
             undo.callback(self._terminal.cell_ended, self)
             undo.callback(self._pump.cell_finished, self)
+            undo.callback(self._tracking.blocking.cell_ended, self)
             yield
 
     def show_progress(self, refs: list[Ref] | None) -> None:

@@ -4,6 +4,10 @@ What is wrapped is what the two end in, see `local_implementation`, so that ever
 is seen: from inside Ray's libraries, and by those who imported the two by name. A call
 leaves its refs in a table while it lasts: it holds them itself meanwhile, so nothing
 is pinned for longer. Whoever finds it there after a while has it watched.
+
+A loop of short calls blocks its cell, too: what a cell has blocked in earlier calls is
+added to what it blocks in this one. The refs of `ray.wait` stay watched between its
+calls, until the cell has ended, so that each is registered with Ray once.
 """
 
 from __future__ import annotations
@@ -31,19 +35,49 @@ logger = logging.getLogger("ray_jupyter_async")
 _REFS = {"get": "object_refs", "wait": "ray_waitables"}
 
 
+#: Cells of which it is remembered for how long they have blocked.
+MOST_CELLS = 100
+
+
 class _Call:
     """A call that blocks."""
 
-    __slots__ = ("began", "end_watch", "keys", "origin", "refs")
+    __slots__ = ("began", "end_watch", "fetches", "keys", "origin", "refs")
 
-    def __init__(self, refs: Any, who: Hashable) -> None:
+    def __init__(self, refs: Any, who: Hashable, *, fetches: bool) -> None:
         self.refs = refs
         self.origin = who
+        #: Whether it gives values.
+        self.fetches = fetches
         self.began = time.monotonic()
         #: The ids of the refs that are being watched.
         self.keys: list[bytes] = []
         #: Ends its watch; None while it has none, and once the call is over.
         self.end_watch: Callable[[], None] | None = None
+
+
+class _Blocked:
+    """What a cell has blocked in calls that are over.
+
+    Attributes
+    ----------
+    seconds : float
+        For how long, as far as no watch has counted it.
+    shown : bool
+        Whether it has blocked for long enough, all in all, to be watched at once.
+    keys : set of bytes
+        The refs that stay watched between calls of `ray.wait`.
+    ends : list of callable
+        End their watches.
+    """
+
+    __slots__ = ("ends", "keys", "seconds", "shown")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.shown = False
+        self.keys: set[bytes] = set()
+        self.ends: list[Callable[[], None]] = []
 
 
 class BlockingGets:
@@ -61,6 +95,7 @@ class BlockingGets:
         self._tracker = tracker
         self._numbers = itertools.count()
         self._calls: dict[int, _Call] = {}
+        self._cells: dict[Hashable, _Blocked] = {}
         self._installed = False
         self._undo = ExitStack()
 
@@ -106,17 +141,26 @@ class BlockingGets:
         for call in list(self._calls.values()):
             if call.end_watch is not None or call.origin is None:
                 continue
-            due = call.began + after
+            cell = self._cells.setdefault(call.origin, _Blocked())
+            due = call.began if cell.shown else call.began + after - cell.seconds
             if due <= now:
-                self._watch(call)
+                self._watch(call, cell)
             else:
                 next_look = due if next_look is None else min(next_look, due)
         return next_look
 
+    def cell_ended(self, origin: Hashable) -> None:
+        """Forget what a cell has blocked in; any thread."""
+        cell = self._cells.pop(origin, None)
+        if cell is not None:
+            for end in cell.ends:
+                # It takes a while for many refs, and not of the cell's time.
+                readers.call(end)
+
     def _wrap(
         self, original: Callable[..., Any], *, parameter: str, fetches: bool
     ) -> Callable[..., Any]:
-        calls, numbers = self._calls, self._numbers
+        calls, numbers, note = self._calls, self._numbers, self._note_blocked
         link = Link()
 
         @functools.wraps(original)
@@ -124,7 +168,7 @@ class BlockingGets:
             __tracebackhide__ = _rich_traceback_omit = True
             number = next(numbers)
             refs = args[0] if args else kwargs.get(parameter)
-            calls[number] = call = _Call(refs, origin.get())
+            calls[number] = call = _Call(refs, origin.get(), fetches=fetches)
             del refs
             resolved = False
             try:
@@ -137,6 +181,8 @@ class BlockingGets:
                 return values
             finally:
                 del calls[number]
+                if call.origin is not None and call.end_watch is None:
+                    note(call)
                 # The caller's list is not kept by a frame of a traceback either.
                 call.refs = None
                 if call.end_watch is not None:
@@ -159,7 +205,17 @@ class BlockingGets:
         if end_watch is not None:
             end_watch()
 
-    def _watch(self, call: _Call) -> None:
+    def _note_blocked(self, call: _Call) -> None:
+        """Add up what a call has blocked that was not watched."""
+        cell = self._cells.get(call.origin)
+        if cell is None:
+            if len(self._cells) >= MOST_CELLS:
+                # Of a thread that blocks on after its cell has ended.
+                self.cell_ended(next(iter(list(self._cells))))
+            cell = self._cells.setdefault(call.origin, _Blocked())
+        cell.seconds += time.monotonic() - call.began
+
+    def _watch(self, call: _Call, cell: _Blocked) -> None:
         refs = call.refs
         if type(refs) is ObjectRef:
             refs = [refs]
@@ -169,16 +225,25 @@ class BlockingGets:
             if isinstance(refs, (list, tuple))
             else []
         )
+        if not call.fetches:
+            local = [ref for ref in local if ref.binary() not in cell.keys]
+        since, cell.seconds, cell.shown = call.began - cell.seconds, 0.0, True
         try:
             end = (
-                self._tracker.watch(local, watch_ready, call.origin, call.began)
+                self._tracker.watch(local, watch_ready, call.origin, since)
                 if local
                 else _nothing
             )
         except Exception:
             logger.debug("a blocking call cannot be watched", exc_info=True)
             end = _nothing
-        call.keys = [ref.binary() for ref in local]
+        keys = [ref.binary() for ref in local]
+        if not call.fetches:
+            cell.keys.update(keys)
+            cell.ends.append(end)
+            call.end_watch = _nothing
+            return
+        call.keys = keys
         call.end_watch = end
         if call.refs is None:
             # It ended meanwhile, and may not have seen that there is a watch.
