@@ -209,6 +209,7 @@ class Extension:
         self._pump.cell_finished(cell.id)
         if self._terminal is not None:
             self._terminal.cell_ended(cell.id)
+        self.interrupts.forget(cell.id)
 
     def _add_config(self, undo: ExitStack) -> None:
         configurables: list[Any] = self.shell.configurables

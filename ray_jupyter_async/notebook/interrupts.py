@@ -69,6 +69,8 @@ class Interrupts:
         # One object: a bound method is a new one each time.
         self._handler = self._on_sigint
         self._async_cell: _AsyncCell | None = None
+        # The cells that run within each other, and what `interrupted` was before.
+        self._outer: list[tuple[Hashable, bool]] = []
         # When the interrupt came that is not delivered yet.
         self._pressed: float | None = None
         self._is_repeat = False
@@ -128,11 +130,13 @@ class Interrupts:
         """Take over from the handler of an async cell; within the cell's task."""
         if not self._attached or not _in_main_thread():
             return
+        if cell_id is not None:
+            self._outer.append((cell_id, self.interrupted))
+        self.interrupted = False
         running = self._async_cell
         # Of the cell with the %load_ext nobody tells the end.
         if running is not None and not running.task.done():
             return
-        self.interrupted = False
         handler = signal.getsignal(signal.SIGINT)
         task = _current_task()
         if task is not None and self._awaits(handler):
@@ -149,6 +153,14 @@ class Interrupts:
         self._pressed = None
         if signal.getsignal(signal.SIGINT) is self._handler:
             signal.signal(signal.SIGINT, cell.handler)
+
+    def forget(self, cell_id: Hashable) -> None:
+        """Have `interrupted` be about the cell around one that has ended, again."""
+        for place, (known, interrupted) in enumerate(self._outer):
+            if known == cell_id and _in_main_thread():
+                self.interrupted = interrupted
+                del self._outer[place:]
+                return
 
     def _awaits(self, handler: object) -> bool:
         """Whether this handler tells that the cell that begins may await."""

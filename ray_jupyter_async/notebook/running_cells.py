@@ -6,7 +6,7 @@ import contextvars
 import itertools
 import threading
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..awaiting.observing import origin
 from .cells import Cell
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 #: Since 7.0 a thread that runs in a cell's context sends its output there.
 _PARENT_IN_CONTEXT = int(version("ipykernel").split(".")[0]) >= 7
+
+
+class _Run(NamedTuple):
+    """A cell that runs, and IPython's `ExecutionInfo` of it."""
+
+    info: Any
+    cell: Cell
 
 
 class RunningCells:
@@ -41,47 +48,61 @@ class RunningCells:
         self._on_start = on_start
         self._on_end = on_end
         self._numbers = itertools.count(1)
-        # A stack for each thread: cells run within cells (`%run`), and, in the
-        # subshells of ipykernel 7, beside each other.
-        self._running: dict[int, list[Cell]] = {}
+        # A stack for each thread: cells run within cells (`%run`, `run_cell`), and, in
+        # the subshells of ipykernel 7, beside each other.
+        self._running: dict[int, list[_Run]] = {}
         # Whether a cell has a place of its own also when it has ended; in a terminal
         # comes the prompt.
         self._output_stays = _PARENT_IN_CONTEXT and hasattr(shell, "kernel")
         # What ipykernel files outputs under, as it was for the last cell.
         self._parent: Any = None
 
-    def started(self, _info: Any = None) -> None:
+    def started(self, info: Any = None) -> None:
         """Note that a cell's code is about to run (`pre_run_cell`)."""
         cell_id = next(self._numbers)
         self._parent = self._call_shell("get_parent")
+        outer = self.current()
         # The task of an async cell, and the tasks that it starts, copy this.
         origin.set(cell_id)
         cell = Cell(
             id=cell_id,
-            number=self._next_number(),
+            number=self._number(info, outer),
             context=contextvars.copy_context(),
             is_current=lambda: self._output_stays or self._is_running(cell_id),
         )
-        self._running.setdefault(threading.get_ident(), []).append(cell)
+        self._running.setdefault(threading.get_ident(), []).append(_Run(info, cell))
         self._on_start(cell)
 
-    def ended(self, _result: Any = None) -> None:
-        """Note that a cell's code has run (`post_run_cell`)."""
+    def ended(self, result: Any = None) -> None:
+        """Note that a cell's code has run (`post_run_cell`).
+
+        IPython (8.18 to 9.18) triggers this event for an empty cell too, which had no
+        `pre_run_cell`; and none for `run_cell_async` called by a cell, which ends with
+        that cell at the latest.
+        """
         thread = threading.get_ident()
-        cells = self._running.get(thread)
-        if not cells:
-            return  # the cell with the %load_ext began before we looked
-        cell = cells.pop()
-        if not cells:
-            del self._running[thread]
+        runs = self._running.get(thread, [])
+        place = _place_of(result, runs)
+        if place is None:
+            return  # an empty cell, or the one with the %load_ext
+        ended = [run.cell for run in runs[place:]]
+        del runs[place:]
+        if not runs:
+            self._running.pop(thread, None)
         # A sync cell runs in the kernel's own context, which outlives it.
-        origin.set(cells[-1].id if cells else None)
-        self._on_end(cell)
+        origin.set(runs[-1].cell.id if runs else None)
+        for cell in reversed(ended):
+            self._on_end(cell)
 
     def current(self) -> Cell | None:
-        """Give the cell that runs on this thread, if any."""
-        cells = self._running.get(threading.get_ident())
-        return cells[-1] if cells else None
+        """Return the cell that runs on this thread, if any."""
+        runs = self._running.get(threading.get_ident())
+        return runs[-1].cell if runs else None
+
+    @property
+    def nested(self) -> bool:
+        """Whether the cell that runs on this thread runs within another one."""
+        return len(self._running.get(threading.get_ident(), ())) > 1
 
     def claim_outputs(self) -> None:
         """Have what no cell sends itself land in the last cell again.
@@ -98,7 +119,9 @@ class RunningCells:
         method = getattr(self._shell, name, None)
         return method(*arguments) if callable(method) else None
 
-    def _next_number(self) -> int | None:
+    def _number(self, info: Any, outer: Cell | None) -> int | None:
+        if outer is not None and not getattr(info, "store_history", True):
+            return outer.number  # it has none of its own
         # The shell's own count is one further in IPython 9.16 than in 8.18 when
         # this event comes; the inputs of all cells before this one are the same.
         history = self._shell.history_manager
@@ -107,5 +130,22 @@ class RunningCells:
     def _is_running(self, cell_id: int) -> bool:
         # A copy: another thread may start a cell.
         return any(
-            cells and cells[-1].id == cell_id for cells in list(self._running.values())
+            runs and runs[-1].cell.id == cell_id
+            for runs in list(self._running.values())
         )
+
+
+def _place_of(result: Any, runs: list[_Run]) -> int | None:
+    """Return the place among the cells that run of the one with this result."""
+    info = getattr(result, "info", None)
+    for place in reversed(range(len(runs))):
+        if runs[place].info is info:
+            return place
+    # One that ended by an exception of IPython's own has another result or none.
+    if result is not None and not _failed(result):
+        return None
+    return len(runs) - 1 if runs else None
+
+
+def _failed(result: Any) -> bool:
+    return getattr(result, "error_in_exec", None) is not None
