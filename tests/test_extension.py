@@ -29,6 +29,16 @@ def snapshot():
         "alias attribute": vars(ray.experimental).get("async_api"),
         "function hook": ray.remote_function.RemoteFunction.__dict__["_remote"],
         "method hook": ray.actor.ActorMethod.__dict__["_remote"],
+        "future": ray.ObjectRef.__dict__["future"],
+        "asyncio.tasks": dict(vars(asyncio.tasks)),
+        "public functions": (ray.get, ray.wait, ray.cancel),
+        "what they call": [
+            cell.cell_contents
+            for name in ("get", "wait", "cancel")
+            for cell in getattr(ray._private.worker, name).__closure__
+        ],
+        "kernel": sorted(vars(shell.kernel)),
+        "tracebacks": vars(shell).get("_showtraceback"),
         "loop": sorted(vars(asyncio.get_running_loop())),
         "asyncio": dict(vars(asyncio)),
         "configurables": [Same(item) for item in shell.configurables],
@@ -81,15 +91,20 @@ PUT_IN = [
     "alias attribute",
     "alias module",
     "as_future",
+    "asyncio.tasks",
     "configurables",
     "event post_run_cell",
     "event pre_run_cell",
     "function hook",
+    "future",
+    "kernel",
     "loop",
     "magic registry",
     "magics line",
     "method hook",
     "threads",
+    "tracebacks",
+    "what they call",
 ]
 
 # Where a load can fail, and how to make it.
@@ -192,6 +207,55 @@ def test_reload_leaves_one_extension(loaded):
     assert loaded.ok("await f.remote(1)").value == "1"
     assert differences(loaded) == PUT_IN
     loaded.ok("%unload_ext ray_jupyter_async")
+    assert not differences(loaded)
+
+
+def test_reloads_leave_nothing_behind(loaded):
+    gate = loaded.folder / "gate-reload"
+    loaded.ok(
+        """
+import asyncio, gc, weakref
+from ray_jupyter_async import progress
+from ray_jupyter_async.notebook import extension
+
+@ray.remote(num_cpus=0)
+def wait_for(path):
+    import os, time
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+kept = []
+def keep():
+    loaded = extension._loaded
+    kept.extend(map(weakref.ref, (loaded, loaded.tracker, loaded.interrupts)))
+keep()
+"""
+    )
+    for _ in range(3):
+        # What blocks, what is awaited, what is shown, and what runs on.
+        loaded.ok(
+            f"running = wait_for.remote({str(gate)!r})\n"
+            "progress([running])\n"
+            "ray.get(f.remote(0)); f.remote(1).future().result()\n"
+            "waiting = asyncio.ensure_future(asyncio.gather(running))\n"
+            "await f.remote(2);"
+        )
+        loaded.ok("%reload_ext ray_jupyter_async")
+        loaded.ok("keep()")
+    loaded.ok("%unload_ext ray_jupyter_async")
+    gate.touch()
+    loaded.ok("await waiting; del running, waiting")
+    loaded.poll(
+        lambda: (
+            "none"
+            in loaded.ok(
+                "gc.collect(); print([k() for k in kept if k()] or 'none')"
+            ).stdout
+        ),
+        what="the extensions to be gone",
+    )
+    hooked = "'set_is_connected' in vars(ray._private.worker.global_worker)"
+    assert loaded.ok(hooked).value == "False"
     assert not differences(loaded)
 
 

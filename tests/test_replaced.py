@@ -218,17 +218,16 @@ def test_replacing_leaves_what_was_put_on_top():
     assert owner.name == "theirs"
 
 
-def test_disconnect_callbacks_do_not_keep_objects():
+def test_callback_for_the_sessions_end_keeps_no_object(ray_session):
     class Owner:
         def ends(self):
             raise AssertionError("it is gone")
 
-    worker = ray._private.worker.global_worker
     owner = Owner()
     disconnects.before_disconnect(owner.ends)
     gone = weakref.ref(owner)
     del owner
     gc.collect()
     assert gone() is None
-    disconnects.forget_disconnects()
-    assert ("set_is_connected" in vars(worker)) == bool(disconnects._before_disconnect)
+    shadowed = "set_is_connected" in vars(ray._private.worker.global_worker)
+    assert shadowed == bool(disconnects._callbacks)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from ray._private import worker as _worker_module
 
-from ..replaced import Link, replaced
+from ..replaced import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What is to be called, newest last; those that were methods of an object that has
-#: gone give None.
-_before_disconnect: list[Callable[[], Callable[[], None] | None]] = []
-_disconnect_hook = ExitStack()
+#: What is to be called, newest last. Methods of objects that have gone give None.
+_callbacks: list[Callable[[], Callable[[], None] | None]] = []
+_hook = ExitStack()
+_hooked = False
 
 
 def before_disconnect(callback: Callable[[], None]) -> None:
@@ -30,60 +30,59 @@ def before_disconnect(callback: Callable[[], None]) -> None:
 
     `ray.shutdown`, at exit too, ends with `global_worker.set_is_connected(False)`
     and then destroys the core worker; the method is shadowed on that one object
-    until then, or until no callback is left. Without it (it is there in 2.40.0 and
-    2.60.0) nothing is called.
+    while there are callbacks. Without it nothing is called.
 
     Parameters
     ----------
     callback
-        A method's object is not kept alive by it.
+        If it is a method, its object is not kept alive by it.
     """
+    global _hooked
     worker: Any = _worker_module.global_worker
     if getattr(worker, "set_is_connected", None) is None:
         return
-    if not _before_disconnect:
-        _disconnect_hook.close()  # one of which only the callbacks have gone
-        _disconnect_hook.enter_context(
-            replaced(worker, "set_is_connected", _disconnecting)
-        )
-    _before_disconnect.append(
-        weakref.WeakMethod(callback, _forget_callback)
+    # First, so that a callback that goes meanwhile is not the last one.
+    _callbacks.append(
+        weakref.WeakMethod(callback, _forget)
         if inspect.ismethod(callback)
         else lambda: callback
     )
+    if not _hooked:
+        _hooked = True
+        _hook.enter_context(replaced(worker, "set_is_connected", _make_hook))
 
 
-def forget_disconnects() -> None:
-    """Take the hook out if no callback is left; to be called when some have gone."""
-    if not _before_disconnect:
-        _disconnect_hook.close()
-
-
-def _forget_callback(gone: Any) -> None:
+def _forget(gone: Any) -> None:
     # Perhaps in the middle of a garbage collection: nothing but this.
     with suppress(ValueError):
-        _before_disconnect.remove(gone)
+        _callbacks.remove(gone)
+    if not _callbacks:
+        _unhook()
 
 
-def _disconnecting(original: Callable[[bool], None]) -> Callable[[bool], None]:
+def _unhook() -> None:
+    global _hooked
+    _hook.close()
+    _hooked = False
+
+
+def _make_hook(original: Callable[[bool], None]) -> Callable[[bool], None]:
     """Make what shadows `set_is_connected`."""
-    link: _Disconnecting | None = _Disconnecting()
 
     @functools.wraps(original)
     def set_is_connected(is_connected: bool) -> None:
-        if link is not None and not is_connected:
-            link.call_back()
+        if not is_connected:
+            # The next session's worker is the same object.
+            _unhook()
+            _call_back()
         original(is_connected)
 
     return set_is_connected
 
 
-class _Disconnecting(Link):
-    def call_back(self) -> None:
-        # The next session's worker is the same object.
-        _disconnect_hook.close()
-        callbacks, _before_disconnect[:] = _before_disconnect[:], []
-        for of in reversed(callbacks):
-            callback = of()
-            if callback is not None:
-                callback()
+def _call_back() -> None:
+    callbacks, _callbacks[:] = _callbacks[:], []
+    for of in reversed(callbacks):
+        callback = of()
+        if callback is not None:
+            callback()

@@ -100,6 +100,12 @@ def _local_session() -> LocalSession:
     return _local
 
 
+def forget_session() -> None:
+    """Hold the session no longer than its awaits do; the next await makes it again."""
+    global _local, _local_core
+    _local = _local_core = None
+
+
 def require_session() -> None:
     """Check that Ray is connected, locally or through Ray Client.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..awaiting import patch, unpatch
 from ..awaiting.observing import add_observer, remove_observer
+from ..awaiting.sessions import forget_session
+from ..tracking.connection import forget_connection
 from ..tracking.resubmitting import Retries
 from ..tracking.running_tasks import RunningTasks
 from ..tracking.tracking import Tracking
@@ -169,6 +171,8 @@ class Extension:
     def unload(self) -> None:
         """Take everything out, in the opposite order."""
         self._undo.close()
+        forget_session()
+        forget_connection()
 
     def show_progress(self, refs: list[Ref] | None) -> None:
         """Show refs under the cell that runs now; see `progress`."""

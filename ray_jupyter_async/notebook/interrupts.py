@@ -17,8 +17,10 @@ import queue
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..replaced import replaced
 from .debuggers import have_breakpoints_work_again, hide_from_debuggers
 from .interrupted_code import Place, place_of
 
@@ -79,6 +81,7 @@ class Interrupts:
         self._raised = False
         self._requests = 0
         self._attached = False
+        self._hooks = ExitStack()
         # Its `put` may interrupt itself, so a signal handler can call it.
         self._wanted: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
@@ -98,8 +101,15 @@ class Interrupts:
         hide_from_debuggers(bringer)
         bringer.start()
         if self._kernel is not None:
-            self._kernel.pre_handler_hook = self._request_begins
-            self._kernel.post_handler_hook = self._request_ends
+            for hook in (
+                replaced(
+                    self._kernel, "pre_handler_hook", lambda _: self._request_begins
+                ),
+                replaced(
+                    self._kernel, "post_handler_hook", lambda _: self._request_ends
+                ),
+            ):
+                self._hooks.enter_context(hook)
         # The cell with the %load_ext may be one that awaits.
         self.cell_started(None)
         if self._kernel is not None and _in_request(self._kernel):
@@ -117,12 +127,7 @@ class Interrupts:
         if self._async_cell is not None:
             self.cell_ended(self._async_cell.id)
         if self._kernel is not None:
-            for name, ours in (
-                ("pre_handler_hook", self._request_begins),
-                ("post_handler_hook", self._request_ends),
-            ):
-                if self._kernel.__dict__.get(name) == ours:
-                    delattr(self._kernel, name)
+            self._hooks.close()
             if signal.getsignal(signal.SIGINT) is self._handler:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
 

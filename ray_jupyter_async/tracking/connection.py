@@ -51,6 +51,12 @@ def connected() -> Iterator[Any]:
         yield core
 
 
+def forget_connection() -> None:
+    """Hold nothing of the session; whoever asks next finds it again."""
+    global _known, _address
+    _known = _address = None
+
+
 def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
     """Return the ids of the driver's tasks that have not ended, then those of others.
 
