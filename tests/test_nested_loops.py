@@ -134,3 +134,141 @@ def test_queued_cells_all_run_after_nesting(plain_kernel):
         queued.append(plain_kernel.submit(code))
     results = [plain_kernel.wait(result, 20) for result in queued]
     assert [result.value for result in results] == [str(i) for i in range(8)]
+
+
+def test_a_coroutine_that_awaits_refs_alone_needs_no_nesting(ready):
+    code = (
+        "async def main():\n"
+        "    first = await give.remote(1)\n"
+        "    rest = await asyncio.gather(give.remote(2), give.remote(3))\n"
+        "    many = await rja.gather(give.remote(i) for i in range(40))\n"
+        "    try:\n"
+        "        await give.remote(KeyError('bad'))\n"
+        "    except KeyError:\n"
+        "        return [first, *rest, sum(many), await rja.get(give.remote(4))]\n"
+        "import ray_jupyter_async as rja\n"
+        "asyncio.get_event_loop().run_until_complete(main())"
+    )
+    assert ready.ok(code).value == "[1, 2, 3, 780, 4]"
+    assert ready.ok(NESTED).value is None
+
+
+def test_a_captured_cell_that_awaits_refs_needs_no_nesting(ready):
+    code = "%%capture captured\nprint('kept')\nvalue = await give.remote(1)"
+    assert ready.ok(code).outputs == []
+    assert ready.ok("print(value, repr(captured.stdout))").stdout == "1 'kept\\n'\n"
+    assert ready.ok(NESTED).value is None
+
+
+def test_the_error_of_a_coroutine_has_no_frame_of_ours(ready):
+    result = ready.run(
+        "async def main():\n    await give.remote(KeyError('bad'))\n"
+        "asyncio.get_event_loop().run_until_complete(main())"
+    )
+    assert result.ename == "RayTaskError(KeyError)"
+    assert "nested_loops" not in result.traceback
+    assert ready.ok(NESTED).value is None
+
+
+def test_a_coroutine_that_is_stepped_is_interrupted(ready, tmp_path):
+    code = (
+        "@ray.remote(num_cpus=0)\n"
+        "def hold(path):\n"
+        "    import os, time\n"
+        "    while not os.path.exists(path): time.sleep(0.01)\n"
+        "async def main():\n"
+        "    print('begun')\n"
+        "    try:\n"
+        f"        await hold.remote({str(tmp_path / 'end')!r})\n"
+        "    finally:\n"
+        "        print('ended')\n"
+        "asyncio.get_event_loop().run_until_complete(main())"
+    )
+    result = ready.submit(code)
+    ready.poll(lambda: "begun" in result.stdout, of=result)
+    pressed = ready.interrupt()
+    ready.wait(result, 20)
+    (tmp_path / "end").touch()
+    assert result.ename == "KeyboardInterrupt"
+    assert result.stdout == "begun\nended\n"
+    assert result.replied - pressed < 1.5
+    assert ready.ok(NESTED).value is None
+
+
+def test_a_captured_cell_that_needs_the_loop_says_so_past_the_capture():
+    from harness.kernel import running_kernel
+
+    with rays.short_folder() as folder, running_kernel(folder) as kernel:
+        kernel.ok("%load_ext ray_jupyter_async\nimport asyncio")
+        result = kernel.ok("%%capture captured\nawait asyncio.sleep(0.05)")
+        assert NOTICE in result.stderr
+        assert kernel.ok("captured.stderr").value == "''"
+        assert kernel.ok(NESTED).value == "'nest-asyncio2'"
+
+
+UVLOOP = """
+import asyncio, uvloop
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+"""
+
+
+@pytest.fixture(scope="module")
+def uvloop_kernel():
+    """A kernel on uvloop, with the extension and a Ray."""
+    from harness.kernel import running_kernel
+
+    pytest.importorskip("uvloop")
+    with rays.short_folder() as folder:
+        profile = folder / "ipython" / "profile_default"
+        profile.mkdir(parents=True)
+        (profile / "ipython_kernel_config.py").write_text(UVLOOP, encoding="utf-8")
+        environment = {"IPYTHONDIR": str(folder / "ipython")}
+        with running_kernel(folder, env=environment) as kernel:
+            kernel.ok("%load_ext ray_jupyter_async")
+            kernel.ok(f"{rays.RAY_INIT};")
+            kernel.ok(
+                "import asyncio\nimport ray_jupyter_async as rja\n"
+                "@ray.remote(num_cpus=0)\n"
+                "def give(value):\n"
+                "    import time; time.sleep(0.1)\n"
+                "    return value\n"
+                "loop = asyncio.get_running_loop()"
+            )
+            assert "uvloop" in kernel.ok("type(loop).__module__").value
+            yield kernel
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("give.remote(1)", "1"),
+        ("asyncio.gather(give.remote(1), give.remote(2))", "[1, 2]"),
+        ("asyncio.gather(give.remote(1), asyncio.gather(give.remote(2)))", "[1, [2]]"),
+        ("rja.gather(give.remote(i) for i in range(3))", "[0, 1, 2]"),
+    ],
+)
+def test_refs_are_served_on_uvloop(uvloop_kernel, given, value):
+    assert uvloop_kernel.ok(f"loop.run_until_complete({given})").value == value
+
+
+def test_a_gather_of_what_is_partly_done_is_served_on_uvloop(uvloop_kernel):
+    code = (
+        "from ray_jupyter_async import as_future\n"
+        "done = as_future(give.remote(1))\n"
+        "loop.run_until_complete(done)\n"
+        "loop.run_until_complete(asyncio.gather(done, give.remote(2)))"
+    )
+    assert uvloop_kernel.ok(code).value == "[1, 2]"
+
+
+def test_a_coroutine_on_uvloop_is_refused_before_asyncio_is_patched(uvloop_kernel):
+    result = uvloop_kernel.run(
+        "async def main(): return await give.remote(3)\n"
+        "before = asyncio.Task\n"
+        "loop.run_until_complete(main())"
+    )
+    assert result.ename == "RuntimeError"
+    assert "cannot be nested. Use `await`" in result.evalue
+    assert uvloop_kernel.ok("asyncio.Task is before").value == "True"
+    assert uvloop_kernel.ok(NESTED).value is None
+    assert uvloop_kernel.ok("await main()").value == "3"

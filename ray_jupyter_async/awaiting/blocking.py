@@ -1,34 +1,38 @@
-"""`run_until_complete` inside a running loop, for futures of refs, unnested.
+"""`run_until_complete` inside a running loop, for what waits for refs, unnested.
 
 A running loop cannot run itself. It need not for these: their results come from
 other threads, so the loop's thread can block until they are there. That covers
 what Ray's 2019 documents did in a notebook, futures of refs and
-`asyncio.gather` of them, without making the loop re-entrant.
+`asyncio.gather` of them, without making the loop re-entrant. Coroutines that await
+such futures are in `blocking_tasks`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
-from .converter import Converter
+from .blocking_gathers import is_gathers, taken_over
+from .converter import converter_of
 from .future import RefFuture
+from .gathering import Gathering
 
 
 def can_serve(loop: asyncio.AbstractEventLoop, future: object) -> bool:
     """Whether `serve` can complete this while the loop is blocked.
 
-    True for futures of refs of this loop, and for `asyncio.gather` of nothing
-    but such futures and gathers of them.
+    True for futures of refs of this loop, for `gather` of refs, and for
+    `asyncio.gather` of nothing but such futures and gathers of them.
     """
     if isinstance(future, RefFuture):
         return future.get_loop() is loop
+    if isinstance(future, Gathering):
+        return future.get_loop() is loop and future.of_refs_alone
     children = _gathered(future)
-    # The callbacks of done children sit in the loop's queue of ready handles,
-    # a private name of asyncio's own loops alone (seen in 3.11).
     return (
         bool(children)
-        and hasattr(loop, "_ready")
+        and (hasattr(loop, "_ready") or not all(child.done() for child in children))
         and all(can_serve(loop, child) for child in children)
     )
 
@@ -50,19 +54,28 @@ def serve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Any:
     Exception
         What the future failed with.
     """
-    while not future.done():
-        refs = _pending_refs(future)
-        if refs:
-            _wait(refs)
-        for gathering in _gatherings(future):
-            _call_back(loop, gathering)
+    wait_until_done(loop, future)
     return future.result()
 
 
-def _wait(refs: list[RefFuture]) -> None:
-    keeper = refs[0].keeper
-    assert isinstance(keeper, Converter)
-    keeper.wait_blocking(refs)
+def wait_until_done(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+) -> None:
+    """Block until the future, one that `can_serve` accepts, is done."""
+    gatherings = _gatherings(future)
+    with ExitStack() as undo:
+        taken = [
+            undo.enter_context(taken_over(gathering, _gathered(gathering)))
+            for gathering in ([] if hasattr(loop, "_ready") else gatherings)
+        ]
+        while not future.done():
+            pending = _pending(future)
+            if pending:
+                converter_of(loop).wait_blocking(pending)
+            for gathering in gatherings:
+                _call_back(loop, gathering)
+            for calls in taken:
+                calls.make()
 
 
 def _gathered(future: object) -> list[asyncio.Future[Any]]:
@@ -80,10 +93,11 @@ def _gatherings(future: asyncio.Future[Any]) -> list[asyncio.Future[Any]]:
     return [inner for child in children for inner in _gatherings(child)] + [future]
 
 
-def _pending_refs(future: asyncio.Future[Any]) -> list[RefFuture]:
-    if isinstance(future, RefFuture):
+def _pending(future: asyncio.Future[Any]) -> list[asyncio.Future[Any]]:
+    """Return the futures within `future` that a converter completes."""
+    if isinstance(future, (RefFuture, Gathering)):
         return [] if future.done() else [future]
-    return [ref for child in _gathered(future) for ref in _pending_refs(child)]
+    return [one for child in _gathered(future) for one in _pending(child)]
 
 
 def _call_back(loop: asyncio.AbstractEventLoop, gathering: asyncio.Future[Any]) -> None:
@@ -94,13 +108,10 @@ def _call_back(loop: asyncio.AbstractEventLoop, gathering: asyncio.Future[Any]) 
     everything else that is queued stays for the loop.
     """
     children = set(_gathered(gathering))
+    # A private name of asyncio's own loops alone (seen in 3.11).
     ready: Any = getattr(loop, "_ready", ())
     for handle in list(ready):
         callback, args = handle._callback, handle._args
-        if (
-            len(args or ()) == 1
-            and args[0] in children
-            and getattr(callback, "__qualname__", "").startswith("gather.<locals>.")
-        ):
+        if len(args or ()) == 1 and args[0] in children and is_gathers(callback):
             ready.remove(handle)
             handle._run()

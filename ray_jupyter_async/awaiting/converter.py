@@ -52,6 +52,8 @@ class Converter:
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._arrival: threading.Event | None = None
+        # What is due in the loop's next turn, or before it while the loop is blocked.
+        self._due: deque[Callable[[], None]] = deque()
         # The loop's handles run in a context of their own: one that a cell's
         # task left behind would keep that cell's variables alive.
         self._context = Context()
@@ -71,8 +73,13 @@ class Converter:
         return future
 
     def soon(self, function: Callable[[], None]) -> None:
-        """Call a function in the loop's next turn."""
-        self.loop.call_soon(function, context=self._context)
+        """Call a function in the loop's next turn, or within `wait_blocking`."""
+        self._due.append(function)
+        self.loop.call_soon(self._do_due, context=self._context)
+
+    def _do_due(self) -> None:
+        if self._due:
+            self._due.popleft()()
 
     def take(self, awaits: Sequence[Await]) -> None:
         """Have awaits handed to the readers in the loop's next turn."""
@@ -243,7 +250,7 @@ class Converter:
                 busy = True
         return busy
 
-    def wait_blocking(self, futures: list[RefFuture]) -> None:
+    def wait_blocking(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Block the loop's thread until one of `futures` is done.
 
         For `run_until_complete` inside a running loop: nothing but this
@@ -256,9 +263,10 @@ class Converter:
         """
         self._arrival = arrival = threading.Event()
         try:
-            self._hand_over()
             while True:
                 arrival.clear()
+                while self._due:
+                    self._do_due()
                 busy = self.attend()
                 if any(future.done() for future in futures):
                     return

@@ -76,6 +76,11 @@ class Gathering(asyncio.Future[list[Any]]):
         if not awaitables:
             self.set_result([])
 
+    @property
+    def of_refs_alone(self) -> bool:
+        """Whether nothing but refs is left to be awaited."""
+        return all(other.done() for other in self._others.values())
+
     def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
         """Take the result of one ref."""
         if self._parts:

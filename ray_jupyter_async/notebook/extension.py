@@ -201,7 +201,7 @@ class Extension:
         self.retries.take()
 
     def _cell_started(self, cell: Cell) -> None:
-        self._loops.attach()
+        self._loops.attach(nested_cell=self._cells.nested)
         self.interrupts.cell_started(cell.id)
         self.interrupted.cell_started(cell)
         self._pump.cell_started(cell)

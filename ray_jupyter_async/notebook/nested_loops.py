@@ -1,9 +1,10 @@
 """`loop.run_until_complete(...)` in a cell, where the loop is running already.
 
-Futures of refs are served by blocking, without nesting anything. Any other
-awaitable needs a re-entrant loop: nest-asyncio2 is applied at the first such
-call and not before, because it replaces asyncio's Task and Future by slower
-ones, for good.
+Futures of refs, and coroutines that await nothing else, are served by blocking,
+without nesting anything. Any other awaitable needs a re-entrant loop: nest-asyncio2
+is applied at the first such call and not before, because it replaces asyncio's Task
+and Future by slower ones, for good; and never where it would patch asyncio and then
+refuse the loop.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import functools
 import sys
 import weakref
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from IPython.core.getipython import get_ipython
 from ray import ObjectRef
 
 from ..awaiting import as_future
 from ..awaiting.blocking import can_serve, serve
+from ..awaiting.blocking_tasks import can_step, step_to_end
+from ..replaced import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NAME = "run_until_complete"
 
@@ -28,11 +34,18 @@ class NestedLoops:
     """Stands in for `run_until_complete` on the loops that cells run in."""
 
     def __init__(self) -> None:
-        self._attached: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        # What stands in each loop's dict.
+        self._attached: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = (
+            weakref.WeakKeyDictionary()
+        )
         self._warned = False
+        # Where messages go: a cell's stderr, not that of a `%%capture` within it.
+        self._stderr: TextIO = sys.stderr
 
-    def attach(self) -> None:
+    def attach(self, *, nested_cell: bool = False) -> None:
         """Attach to this thread's running loop; nothing without one."""
+        if not nested_cell:
+            self._stderr = sys.stderr
         self._warn_of_unsafe_nesting()
         try:
             loop = asyncio.get_running_loop()
@@ -40,21 +53,42 @@ class NestedLoops:
             return
         if loop in self._attached or _NAME in getattr(loop, "__dict__", {}):
             return  # ours, or somebody else's to answer for
+        stand_in = self._stand_in(weakref.ref(loop))
         try:
-            setattr(
-                loop, _NAME, functools.partial(_run_until_complete, weakref.ref(loop))
-            )
+            setattr(loop, _NAME, stand_in)
         except AttributeError:
-            return  # uvloop: cannot be attached to, nor nested
-        self._attached.add(loop)
+            return  # a loop of C code that cannot be attached to
+        self._attached[loop] = stand_in
 
     def detach(self) -> None:
         """Give every loop its own method back."""
-        for loop in list(self._attached):
-            stand_in = loop.__dict__.get(_NAME)
-            if getattr(stand_in, "func", None) is _run_until_complete:
+        for loop, stand_in in list(self._attached.items()):
+            if loop.__dict__.get(_NAME) is stand_in:
                 delattr(loop, _NAME)
         self._attached.clear()
+
+    def _stand_in(
+        self, weak_loop: weakref.ref[asyncio.AbstractEventLoop]
+    ) -> Callable[[Any], Any]:
+        link = Link()
+        weak_self = weakref.ref(self)
+
+        @functools.wraps(asyncio.AbstractEventLoop.run_until_complete)
+        def run_until_complete(future: Any) -> Any:
+            __tracebackhide__ = _rich_traceback_omit = True
+            loop = weak_loop()
+            assert loop is not None, "it is being called"
+            loops = weak_self()
+            stderr = sys.stderr if loops is None else loops._stderr
+            try:
+                return _run_until_complete(loop, future, stderr)
+            except BaseException as error:
+                link.hide(error)
+                raise
+
+        # That of a bound method.
+        del run_until_complete.__wrapped__
+        return run_until_complete
 
     def _warn_of_unsafe_nesting(self) -> None:
         what = None if self._warned else unsafe_nesting()
@@ -65,7 +99,7 @@ class NestedLoops:
             f"ray_jupyter_async: {what} is active, which loses queued cells on "
             "ipykernel 7. Use nest-asyncio2 1.7.3 or newer in its place (`import "
             "nest_asyncio2`), and restart the kernel.",
-            file=sys.stderr,
+            file=self._stderr,
         )
 
 
@@ -94,21 +128,29 @@ def unsafe_nesting() -> str | None:
 
 
 def _run_until_complete(
-    weak_loop: weakref.ref[asyncio.AbstractEventLoop], future: Any
+    loop: asyncio.AbstractEventLoop, future: Any, stderr: TextIO
 ) -> Any:
-    loop = weak_loop()
-    assert loop is not None, "it is being called"
-    if asyncio._get_running_loop() is loop:
-        if isinstance(future, ObjectRef):
-            future = as_future(future)
-        if can_serve(loop, future):
-            return serve(loop, future)
-        if nested() is None:
-            _nest(loop)
-    else:
+    if asyncio._get_running_loop() is not loop:
         return type(loop).run_until_complete(loop, future)
+    if isinstance(future, ObjectRef):
+        future = as_future(future)
+    if can_serve(loop, future):
+        return serve(loop, future)
+    if nested() is None and not _can_nest(loop):
+        if asyncio.iscoroutine(future):
+            future.close()
+        raise RuntimeError(
+            f"this kernel's event loop ({type(loop).__module__}.{type(loop).__name__}) "
+            "is running and cannot be nested. Use `await` in place of "
+            "run_until_complete()."
+        )
+    stepped = nested() is None and asyncio.iscoroutine(future) and can_step(loop)
     # A coroutine that an interrupt left behind would go on in later cells.
     task = asyncio.ensure_future(future, loop=loop)
+    if stepped and step_to_end(loop, task):
+        return task.result()
+    if nested() is None:
+        _nest(loop, stderr)
     try:
         # The class's method, looked up now: nesting replaces it.
         return type(loop).run_until_complete(loop, task)
@@ -117,7 +159,12 @@ def _run_until_complete(
         raise
 
 
-def _nest(loop: asyncio.AbstractEventLoop) -> None:
+def _can_nest(loop: asyncio.AbstractEventLoop) -> bool:
+    # nest-asyncio2 (1.7.4) patches asyncio, for good, before it looks at the loop.
+    return isinstance(loop, asyncio.BaseEventLoop)
+
+
+def _nest(loop: asyncio.AbstractEventLoop, stderr: TextIO) -> None:
     import nest_asyncio2
 
     nest_asyncio2.apply(loop)
@@ -125,7 +172,7 @@ def _nest(loop: asyncio.AbstractEventLoop) -> None:
         "ray_jupyter_async: run_until_complete() of something other than refs inside "
         "the running loop: nest-asyncio2 has been applied to this kernel"
         f"{_by_cell()}.",
-        file=sys.stderr,
+        file=stderr,
     )
 
 
