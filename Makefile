@@ -1,13 +1,16 @@
 # Everything a person does with this repository. `make help` lists it.
 #
 # Needs only make and a Python of 3.10 or newer (PYTHON=... names another one):
-# all else goes into .venv and node_modules. `make test` needs a Chromium and
+# all else goes into .venv and .ci/js/node_modules. `make test` needs a Chromium and
 # `make check` needs npm; both say so when they are missing.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
+# Not at the root: Node reads a script of .venv, such as JupyterLab's yarn, by the
+# first package.json that it finds above it.
+NODE_MODULES := .ci/js/node_modules
 # What needs neither Jupyter nor a browser, and so runs on the oldest Ray too.
 OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
 PYTEST_OPTIONS ?=
@@ -43,9 +46,9 @@ check-python: $(VENV)/.installed-all
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check-js: node_modules/.installed
-	node_modules/.bin/tsc
-	node_modules/.bin/biome ci
+check-js: $(NODE_MODULES)/.installed
+	$(NODE_MODULES)/.bin/tsc
+	$(NODE_MODULES)/.bin/biome ci
 
 check-notebooks: $(VENV)/.installed-all
 	$(BIN)/python .ci/check_notebooks.py notebooks
@@ -60,7 +63,7 @@ bench: $(VENV)/.installed-all ## run the benchmarks
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --write
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(OLDEST) node_modules build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
+	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
 
 # A stamp is older than pyproject.toml when what is to be installed may differ.
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
@@ -87,8 +90,8 @@ $(BIN)/python $(OLDEST)/bin/python:
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
-node_modules/.installed: package.json
+$(NODE_MODULES)/.installed: .ci/js/package.json
 	@command -v npm >/dev/null 2>&1 || { \
 		echo "npm is not installed; the checks of the widgets' JavaScript need it (Node.js 20 or newer)." >&2; exit 1; }
-	npm install --no-audit --no-fund --loglevel=error
+	cd .ci/js && npm install --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -16,7 +16,8 @@ from harness import rays
 from harness.notebooks import write_notebook
 
 WIDGET = ".rja-progress"
-AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
+ROOT = Path(__file__).parent.parent
+AXE = ROOT / ".ci" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 LOAD = f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};"
 
