@@ -27,7 +27,7 @@ demo: $(VENV)/.installed-demo ## run the quickstart here; on a terminal, open it
 	$(BIN)/python notebooks/run_demo.py
 
 lab: $(VENV)/.installed-demo ## open the notebooks in JupyterLab
-	$(BIN)/python -m jupyterlab notebooks/01_quickstart.ipynb
+	$(BIN)/python notebooks/open_lab.py
 
 test: test-newest test-oldest ## run all tests on the newest Ray, and the awaiting ones on the oldest
 

@@ -43,15 +43,19 @@ _ENVIRONMENT = {
     ),
     # Nothing is sent to anybody.
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray gives up a node that does not start within 30 s, which a busy machine may
+    # need; with this, its first look at the node waits so long (seconds).
+    "RAY_raylet_start_wait_time_s": "120",
     # Ray 2.5x-2.6x otherwise warns of a future default that is about GPUs.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-# Warnings at each start of which a reader can make nothing: that Ray has made
-# itself a token (Ray 2.60; it keeps strangers out, and stays on), and that
-# objects are in /tmp where /dev/shm is small.
+# Lines at each start of which a reader can make nothing: that Ray has made itself a
+# token (Ray 2.60; it keeps strangers out, and stays on), that its node is not there
+# yet, and that objects are in /tmp where /dev/shm is small.
 _TOO_LOUD = (
     "ray._private.authentication.authentication_token_setup",
+    "ray._private.node",
     "ray._private.services",
 )
 

@@ -1,0 +1,73 @@
+"""What a newcomer meets first: the demo and JupyterLab, started as make does."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness import rays
+from harness.demo import NOTEBOOKS
+from harness.notebooks import write_notebook
+
+LATE = "The current node timed out during startup. This could happen because"
+
+
+def demo(folder, cell):
+    """Run the demo of a notebook of one cell, as it runs without a terminal."""
+    notebook = write_notebook(folder / "late.ipynb", cell)
+    command = [sys.executable, str(NOTEBOOKS / "run_demo.py"), str(notebook)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stdout
+
+
+@pytest.mark.kernel
+def test_demo_runs_again_when_ray_is_late(tmp_path):
+    tried = tmp_path / "tried"
+    code, told = demo(
+        tmp_path,
+        f"from pathlib import Path\ntried = Path({str(tried)!r})\n"
+        f"if not tried.exists():\n    tried.touch()\n    raise Exception({LATE!r})\n"
+        "print('start' + 'ed')",
+    )
+    assert code == 0
+    assert told.count("Ray did not start in time; this machine is busy.") == 1
+    assert "started" in told
+
+
+@pytest.mark.kernel
+def test_demo_ends_with_a_line_when_ray_is_late_twice(tmp_path):
+    code, told = demo(tmp_path, f"raise Exception({LATE!r})")
+    assert code == 1
+    assert told.splitlines()[-1].startswith("  ✗ Ray did not start in time again.")
+
+
+def test_ray_says_in_these_words_that_it_is_late():
+    from ray._private.node import Node
+
+    source = inspect.getsource(Node)
+    assert LATE.split(". ")[0] in source
+    assert "Failed to {'start' if self.head else 'connect to'} GCS" in source
+
+
+def test_lab_opens_and_ends_with_few_words():
+    pytest.importorskip("pty", reason="no pseudo-terminals here")
+    from harness.terminal import running_program
+
+    command = [sys.executable, str(NOTEBOOKS / "open_lab.py")]
+    with rays.short_folder() as folder:
+        # No browser that could open, and nothing of the user's.
+        env = {"HOME": str(folder), "DISPLAY": "", "BROWSER": os.devnull}
+        with running_program(command, folder, env) as terminal:
+            terminal.wait_to_see(r"http://127\.0\.0\.1\S+/01_quickstart", 60)
+            terminal.press_ctrl_c()
+            assert terminal.wait_for_end() == 0
+            lines = [line for line in terminal.screen if line]
+    assert "Shutting down..." in lines[-1]
+    assert len(lines) < 12, "\n".join(lines)
