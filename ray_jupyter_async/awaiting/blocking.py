@@ -17,6 +17,7 @@ from .blocking_gathers import is_gathers, taken_over
 from .converter import converter_of
 from .future import RefFuture
 from .gathering import Gathering
+from .interruptible import interruptible
 
 
 def can_serve(loop: asyncio.AbstractEventLoop, future: object) -> bool:
@@ -37,6 +38,7 @@ def can_serve(loop: asyncio.AbstractEventLoop, future: object) -> bool:
     )
 
 
+@interruptible
 def serve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Any:
     """Block until the future is done, and give its result.
 
@@ -58,6 +60,7 @@ def serve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Any:
     return future.result()
 
 
+@interruptible
 def wait_until_done(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
 ) -> None:

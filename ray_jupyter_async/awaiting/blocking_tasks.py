@@ -15,6 +15,7 @@ from typing import Any
 
 from .blocking import can_serve, wait_until_done
 from .converter import Converter
+from .interruptible import interruptible
 from .observing import origin
 
 
@@ -32,6 +33,7 @@ def can_step(loop: asyncio.AbstractEventLoop) -> bool:
     )
 
 
+@interruptible
 def step_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
     """Run a new task while the loop is blocked.
 
@@ -64,6 +66,7 @@ def step_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> boo
         return True
 
 
+@interruptible
 def _steps(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
     while True:
         others = _others_queued(loop, task)

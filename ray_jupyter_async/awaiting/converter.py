@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import observing, ray_internals
 from .future import RefFuture
+from .interruptible import interruptible
 from .observing import AwaitEvent, Outcome
 from .reading import readers
 from .sessions import session_of
@@ -250,6 +251,7 @@ class Converter:
                 busy = True
         return busy
 
+    @interruptible
     def wait_blocking(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Block the loop's thread until one of `futures` is done.
 

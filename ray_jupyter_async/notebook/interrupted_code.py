@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from ..awaiting.interruptible import is_interruptible
+
 if TYPE_CHECKING:
     from types import FrameType
 
-#: Code of these must be left in peace for a moment even where a cell has called
-#: it: half a message on a socket, or half an entry in a queue, is of no use.
-_LET_FINISH = frozenset(
-    {"ipykernel", "zmq", "tornado", "jupyter_client", "comm", "ray_jupyter_async"}
-)
+# This package.
+_OWN = __name__.partition(".")[0]
 
-# Where these block for long, they expect a KeyboardInterrupt: `input()` of a cell
-# (ipykernel 6.29 to 7.4), and `run_until_complete` in a running loop.
+#: Code of these must be left in peace for a moment even where a cell has called
+#: it: half a message on a socket, or half an entry in a queue, is of no use. The
+#: exceptions in this package are marked `interruptible`.
+_LET_FINISH = frozenset({"ipykernel", "zmq", "tornado", "jupyter_client", "comm", _OWN})
+
+# Where this blocks for long, it expects a KeyboardInterrupt: `input()` of a cell
+# (ipykernel 6.29 to 7.4).
 _READS_INPUT = ("ipykernel.kernelbase", "_input_request")
-_WAITS = frozenset(
-    {
-        ("ray_jupyter_async.awaiting.converter", "wait_blocking"),
-        ("ray_jupyter_async.notebook.nested_loops", "_run_until_complete"),
-    }
-)
 
 # The frame that runs a cell's statements: it catches every exception of theirs,
 # BaseException too, and shows it (IPython 8.18 to 9.18).
@@ -55,8 +53,7 @@ _NESTED_TURN = frozenset(
 # Whose tasks are never the user's, and whose may be at work for the user:
 # `asyncio.wait_for` of something that blocks is a task of asyncio's.
 _KERNEL = frozenset(
-    {"ipykernel", "IPython", "tornado", "zmq", "ray_jupyter_async"}
-    | {"nest_asyncio", "nest_asyncio2"}
+    {"ipykernel", "IPython", "tornado", "zmq", _OWN} | {"nest_asyncio", "nest_asyncio2"}
 )
 _IDLE = frozenset({"asyncio", "selectors"})
 
@@ -108,8 +105,8 @@ def place_of(frame: FrameType | None, user_names: dict[str, object]) -> Place:
             if where == _HANDLES_A_MESSAGE:
                 return Place.MESSAGE if of_user and not busy else Place.KERNEL
             if not judged:
-                judged = where == _READS_INPUT or where in _WAITS
-                busy = _is_busy(where, busy=busy)
+                judged = where == _READS_INPUT
+                busy = not judged and (busy or _is_busy(frame, where[0], inner))
         inner, frame = frame, frame.f_back
     return Place.KERNEL
 
@@ -118,10 +115,12 @@ def _waits_in(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_globals.get("__name__") == "selectors"
 
 
-def _is_busy(where: tuple[str, str], *, busy: bool) -> bool:
-    if where == _READS_INPUT:
+def _is_busy(frame: FrameType, module: str, inner: FrameType | None) -> bool:
+    """Whether this frame is in the middle of something to be let finish."""
+    if _package(module) not in _LET_FINISH:
         return False
-    return busy or (where not in _WAITS and _package(where[0]) in _LET_FINISH)
+    # Innermost, a marked function is at its own work.
+    return inner is None or not is_interruptible(frame.f_code)
 
 
 def _place_in_loop(outermost: FrameType | None, *, of_user: bool) -> Place:

@@ -22,6 +22,7 @@ from ray import ObjectRef
 from ..awaiting import as_future
 from ..awaiting.blocking import can_serve, serve
 from ..awaiting.blocking_tasks import can_step, step_to_end
+from ..awaiting.interruptible import interruptible
 from ..replaced import Link
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def unsafe_nesting() -> str | None:
     return what
 
 
+@interruptible
 def _run_until_complete(
     loop: asyncio.AbstractEventLoop, future: Any, stderr: TextIO
 ) -> Any:

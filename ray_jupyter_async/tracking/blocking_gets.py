@@ -22,6 +22,7 @@ from typing import Any
 
 from ray import ObjectRef
 
+from ..awaiting.interruptible import interruptible
 from ..awaiting.observing import AwaitEvent, Outcome, origin
 from ..awaiting.ray_internals import local_implementation
 from ..awaiting.reading import readers
@@ -164,6 +165,7 @@ class BlockingGets:
         link = Link()
 
         @functools.wraps(original)
+        @interruptible
         def blocking(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = _rich_traceback_omit = True
             number = next(numbers)

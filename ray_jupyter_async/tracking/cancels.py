@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import ObjectRef
 
+from ..awaiting.interruptible import interruptible
 from ..awaiting.ray_internals import local_implementation
 from ..replaced import Link, replaced
 from .watches import WatchEvent
@@ -61,6 +62,7 @@ class Cancels:
         link = Link()
 
         @functools.wraps(original)
+        @interruptible
         def cancel(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = _rich_traceback_omit = True
             try:

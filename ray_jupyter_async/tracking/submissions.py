@@ -19,6 +19,7 @@ from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from ..awaiting.interruptible import interruptible
 from ..awaiting.observing import origin
 from ..replaced import Link, replaced
 from .object_ids import TASK_ID_BYTES, is_put, return_id
@@ -357,6 +358,7 @@ class _Hook(Link):
         hook: _Hook | None = self
 
         @functools.wraps(original)
+        @interruptible
         def _remote(submitter: Any, *args: Any, **options: Any) -> Any:
             __tracebackhide__ = _rich_traceback_omit = True
             try:
