@@ -226,6 +226,42 @@ await asyncio.sleep(60)
     assert ready.ok("blocking.cancelled()").value == "True"
 
 
+WAYS_TO_WAIT = {
+    "gather": "await asyncio.gather(*tasks)",
+    "wait": "await asyncio.wait(tasks)",
+    "sleep": "await asyncio.sleep(60)",
+    "map": "async for _ in rja.map(hold, blocks()): pass",
+}
+
+
+@pytest.mark.parametrize("wait", WAYS_TO_WAIT.values(), ids=WAYS_TO_WAIT)
+def test_one_stop_ends_all_blocking_tasks_of_the_cell(ready, wait):
+    ready.ok("earlier = asyncio.ensure_future(asyncio.sleep(60))")
+    code = f"""
+started = []
+
+async def block(number):
+    started.append(number)
+    print("begun")
+    time.sleep(60)
+
+async def blocks():
+    yield await block(0)
+
+tasks = [asyncio.ensure_future(block(i)) for i in range({0 if "map" in wait else 10})]
+{wait}
+"""
+    result, seconds = stopped(ready, code)
+    print(f"{seconds:.3f} s: {wait}")
+    assert seconds < 1.2
+    assert result.ename == "CancelledError"
+    assert result.stderr == ""
+    assert ready.ok("started").value == "[0]"
+    assert ready.ok("all(task.cancelled() for task in tasks)").value == "True"
+    # What an earlier cell has started is not this cell's.
+    assert ready.ok("earlier.cancel()").value == "True"
+
+
 def test_a_background_task_that_does_not_block_runs_on(ready):
     ready.ok("steps = 0")
     code = """

@@ -8,6 +8,7 @@ the kernel. This module only reads the stack; it decides nothing about cells.
 from __future__ import annotations
 
 import enum
+import inspect
 from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -51,9 +52,10 @@ _NESTED_TURN = frozenset(
 )
 
 # Whose tasks are never the user's, and whose may be at work for the user:
-# `asyncio.wait_for` of something that blocks is a task of asyncio's.
+# `asyncio.wait_for` of something that blocks is a task of asyncio's, and the next step
+# of a source that `map` reads is a task of this package's.
 _KERNEL = frozenset(
-    {"ipykernel", "IPython", "tornado", "zmq", _OWN} | {"nest_asyncio", "nest_asyncio2"}
+    {"ipykernel", "IPython", "tornado", "zmq", "nest_asyncio", "nest_asyncio2"}
 )
 _IDLE = frozenset({"asyncio", "selectors"})
 
@@ -130,7 +132,18 @@ def _place_in_loop(outermost: FrameType | None, *, of_user: bool) -> Place:
     package = _package(str(outermost.f_globals.get("__name__")))
     if package in _KERNEL or (package in _IDLE and not of_user):
         return Place.KERNEL
+    if package == _OWN:
+        # A callback of this package's delivers results: it must run to its end.
+        is_task = outermost.f_code.co_flags & inspect.CO_COROUTINE
+        return Place.BACKGROUND if is_task and of_user else Place.KERNEL
     return Place.BACKGROUND
+
+
+def is_of_kernel(coroutine: object) -> bool:
+    """Whether a task's coroutine is the kernel's; False if its code is not known."""
+    frame = getattr(coroutine, "cr_frame", None)
+    module = "" if frame is None else str(frame.f_globals.get("__name__"))
+    return _package(module) in _KERNEL
 
 
 def _package(module: str) -> str:

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..replaced import replaced
+from .cell_tasks import cancel_tasks_of
 from .debuggers import have_breakpoints_work_again, hide_from_debuggers
 from .interrupted_code import Place, place_of
 
@@ -225,6 +226,9 @@ class Interrupts:
         if place is Place.BACKGROUND and since > _BLOCKED:
             self._pressed = now
             self._raised = True
+            if cell is not None:
+                # Before the loop steps them: they may block as this one does.
+                cancel_tasks_of(cell.id, cell.task, cell.loop)
             # A KeyboardInterrupt would end the loop, and with it the kernel. A
             # task that raises this is a cancelled task.
             raise asyncio.CancelledError("interrupted")

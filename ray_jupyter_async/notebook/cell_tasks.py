@@ -1,0 +1,55 @@
+"""The asyncio tasks that a cell has started, recognised by their context.
+
+A task copies the context of the code that creates it, and `observing.origin` in that
+context is the id of the cell. Tasks of earlier cells carry another id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from ..awaiting.observing import origin
+from .interrupted_code import is_of_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+def cancel_tasks_of(
+    cell_id: Hashable, cell_task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop
+) -> None:
+    """Cancel the tasks that a cell has started; on the loop's thread.
+
+    A task that has not begun ends without running. Left alone are the cell's own task,
+    the task that is being stepped, and tasks of the kernel's.
+
+    Parameters
+    ----------
+    cell_id : hashable
+        The cell's `observing.origin`.
+    cell_task : asyncio.Task
+        The task that runs the cell.
+    loop : asyncio.AbstractEventLoop
+        The loop of both.
+    """
+    spared = {cell_task, asyncio.current_task(loop)}
+    for task in asyncio.all_tasks(loop) - spared:
+        context = _context_of(task)
+        if context is None or context.get(origin) != cell_id:
+            continue
+        if not is_of_kernel(task.get_coro()):
+            task.cancel()
+
+
+def _context_of(task: asyncio.Task[Any]) -> Context | None:
+    get_context = getattr(task, "get_context", None)  # Python 3.12
+    context = getattr(task, "_context", None) if get_context is None else get_context()
+    if isinstance(context, Context):
+        return context
+    # asyncio's tasks in C name their own context before those of their callbacks
+    # (Python 3.10 and 3.11).
+    held = gc.get_referents(task)
+    return next((found for found in held if isinstance(found, Context)), None)
