@@ -20,7 +20,7 @@ DECLARED = re.compile(
 def test_the_module_imports_nothing_and_exports_one_thing():
     module = front_end_module()
     words = re.findall(r"^(?:import|export)\b.*", module, re.MULTILINE)
-    assert words == ["export default { render };"]
+    assert words == ["export default { initialize, render };"]
     assert "import(" not in re.sub(r"/\*.*?\*/", "", module, flags=re.DOTALL)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from IPython import display as _ipython
 
+from .arrival import MESSAGES, Arrival, KeptWidgets, cell_id_of, marked
 from .comm_messages import answer_at_once
 from .open_lines import OpenLine
 from .progress_widget import ProgressWidget
@@ -102,6 +103,10 @@ class CellDisplay:
         no cell sends itself must not land nowhere because of it.
     retries
         Submits failed tasks again; without it that is not offered.
+    call
+        Runs a function on the pump's thread soon; called on any thread.
+    kept
+        Holds the widget until a page has acknowledged the static form.
     """
 
     def __init__(
@@ -111,19 +116,27 @@ class CellDisplay:
         wake: Callable[[], None],
         claim_outputs: Callable[[], None],
         retries: RetrySource | None = None,
+        call: Callable[[Callable[[], None]], None] = lambda function: function(),
+        kept: KeptWidgets | None = None,
     ) -> None:
         self._cell = cell
         self._source = source
         self._retries = retries
         self._wake = wake
         self._claim_outputs = claim_outputs
+        self._call = call
+        self._kept = kept or KeptWidgets()
         # A copy: a context cannot be entered while somebody else is in it.
         self._context = cell.context.copy()
         self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
+        self._arrival = Arrival(self._display_id, cell_id_of(cell.context))
         self._displayed = False
         # What stands there when no widget does.
         self._static: dict[str, str] | None = None
         self._widget: ProgressWidget | None = None
+        # The widget of a display that has ended, until that has arrived.
+        self._leaving: ProgressWidget | None = None
+        self._progress: CellProgress | None = None
         # From any thread to the pump's.
         self._requests: queue.SimpleQueue[dict[str, Any] | _Answer] = (
             queue.SimpleQueue()
@@ -160,10 +173,15 @@ class CellDisplay:
     def leave(self, progress: CellProgress) -> None:
         """Have what stands beside the widget say how its cell has ended.
 
-        Nothing happens where a page shows the widget, which would make it anew.
-        Without one, as with nbclient, nothing that comes later is kept.
+        Nothing is published where a page shows the widget, which would make it anew;
+        it gets the state to save. Without one, as with nbclient, nothing that comes
+        later is kept.
         """
-        if self._widget is not None and not self._views:
+        if self._widget is None:
+            return
+        if self._views:
+            self._context.run(self._tell_pages, self._widget, progress, at_once=True)
+        else:
             self._context.run(self._show_anew, self._widget, progress)
 
     def _show_anew(self, widget: ProgressWidget, progress: CellProgress) -> None:
@@ -187,10 +205,17 @@ class CellDisplay:
             self._context.run(self._put_static, progress)
 
     def _put_static(self, progress: CellProgress) -> None:
-        bundle = progress_bundle(progress, lambda name: self._reader(name)(0)[0])
+        bundle = self._bundle(progress)
         if bundle != self._static:
             self._static = bundle
-            _update_display(bundle, raw=True, display_id=self._display_id)
+            _update_display(
+                bundle,
+                raw=True,
+                metadata=marked(self._display_id),
+                display_id=self._display_id,
+            )
+            if self._leaving is not None:
+                self._arrival.finish(self._leaving, bundle)
 
     def _show(self, progress: CellProgress) -> bool:
         if self._widget is None:
@@ -208,6 +233,7 @@ class CellDisplay:
                 retryable=self._retryable(progress),
             )
             behind = self._tell_refs(self._widget, progress)
+        self._tell_pages(self._widget, progress)
         # Last: what was asked for has been told by then.
         for answer in answers:
             self._widget.send({"answer": answer.request, "said": answer.said})
@@ -230,9 +256,30 @@ class CellDisplay:
             behind = behind or opened.behind
         return behind
 
+    def _tell_pages(
+        self, widget: ProgressWidget, progress: CellProgress, *, at_once: bool = False
+    ) -> None:
+        """Send pages the state that they save while the display is live."""
+        self._progress = progress
+
+        def make_bundle() -> dict[str, str]:
+            # Timelines only once they are complete: they take a read of all refs.
+            if progress.settled:
+                return self._bundle(progress)
+            return progress_bundle(progress)
+
+        self._arrival.tell(widget, progress, make_bundle, at_once=at_once)
+
+    def _bundle(self, progress: CellProgress) -> dict[str, str]:
+        return progress_bundle(progress, lambda name: self._reader(name)(0)[0])
+
     def _made(self, progress: CellProgress) -> ProgressWidget:
         self._static = None
-        widget = ProgressWidget(progress, self._received)
+        self._views.clear()
+        if self._leaving is not None:
+            self._kept.close(self._leaving)
+            self._leaving = None
+        widget = ProgressWidget(progress, self._received, self._arrival.place)
         answer_at_once(widget)
         if self._displayed:
             _update_display(widget, display_id=self._display_id)
@@ -245,18 +292,22 @@ class CellDisplay:
         widget, self._widget = self._widget, None
         if widget is None:
             return
-        unseen = not self._views
-        self._views.clear()
         self._open.clear()
         self._paused = False
+        kept = False
         try:
             # For who listens to the widget: a screen reader is told the end.
-            widget.show(progress)
+            widget.end(progress)
+            if self._arrival.expected:
+                self._leaving = widget
+                self._kept.keep(widget)
+                kept = True
             self._put_static(progress)
-            if unseen:
+            if not kept and not self._views:
                 widget.empty()
         finally:
-            widget.close()
+            if not kept:
+                widget.close()
 
     # What a front end asks for.
 
@@ -266,6 +317,9 @@ class CellDisplay:
         if not isinstance(content, dict):
             return
         what = content.get("do")
+        if what in MESSAGES:
+            self._call(lambda: self._context.run(self._place_reported, content))
+            return
         if what in _ASKED_OF_RAY:
             ask = self._retry if what == "retry" else self._cancel
             threading.Thread(
@@ -276,6 +330,23 @@ class CellDisplay:
             ).start()
         self._requests.put(content)
         self._wake()
+
+    def _place_reported(self, content: dict[str, Any]) -> None:
+        """Act on what a page reports of the display's place in its notebook."""
+        meaning = self._arrival.receive(content)
+        if content.get("do") == "gone":
+            self._views.pop(str(content.get("view")), None)
+        leaving = self._leaving
+        if meaning == "ask":
+            if self._widget is not None and self._progress is not None:
+                self._tell_pages(self._widget, self._progress, at_once=True)
+            elif leaving is not None and self._static is not None:
+                self._arrival.finish(leaving, self._static)
+        if leaving is not None and (
+            meaning == "stands" or self._arrival.is_replaced(self._views)
+        ):
+            self._leaving = None
+            self._kept.close(leaving)
 
     def _ask_ray(
         self, ask: Callable[[dict[str, Any]], str], content: dict[str, Any]

@@ -14,6 +14,7 @@ from ..tracking.resubmitting import Retries
 from ..tracking.running_tasks import RunningTasks
 from ..tracking.tracking import Tracking
 from . import magics
+from .arrival import KeptWidgets
 from .cell_display import CellDisplay
 from .config import RayAsync
 from .interrupted import InterruptedCells
@@ -122,6 +123,7 @@ class Extension:
         self._pump = Pump(
             self.tracker, self._display_of, self.view, self._tracking.blocking
         )
+        self._kept = KeptWidgets()
         self._loops = NestedLoops()
         self.tasks = RunningTasks(self._tracking.submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
@@ -150,6 +152,7 @@ class Extension:
             undo.callback(self.view.stop)
             self.view.start()
             if self._shows:
+                undo.callback(self._kept.close_all)
                 undo.callback(self._pump.stop)
                 self._pump.start()
             undo.callback(self.tracker.end_watches)
@@ -193,6 +196,8 @@ class Extension:
             lambda: self._pump.look_at(cell.id),
             self._cells.claim_outputs,
             self.retries,
+            self._pump.call,
+            self._kept,
         )
 
     def _session_ends(self) -> None:

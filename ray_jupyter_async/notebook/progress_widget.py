@@ -6,11 +6,13 @@ cell_display.py; nothing in here starts a thread, and the pump's alone writes.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
+from .arrival import marked
 from .progress_words import error_names
 from .static_progress import progress_bundle
 from .widget_sources import front_end_module, front_end_styles
@@ -34,6 +36,8 @@ class ProgressWidget(anywidget.AnyWidget):
         What to show first.
     on_request
         Called with what a front end sends, on any thread.
+    place
+        What a page finds the display in its notebook by: ``display`` and ``cell``.
     """
 
     _esm = front_end_module()
@@ -41,13 +45,18 @@ class ProgressWidget(anywidget.AnyWidget):
 
     #: What is shown, see `widget_state`. Set by `show` alone, and as a whole.
     state = traitlets.Dict().tag(sync=True)
+    #: See `Arrival.place`.
+    place = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, progress: CellProgress, on_request: Callable[[Any], None]
+        self,
+        progress: CellProgress,
+        on_request: Callable[[Any], None],
+        place: Mapping[str, str],
     ) -> None:
         # Before the comm opens: what a front end sends then must find somebody.
         self.on_msg(lambda _widget, content, _buffers: on_request(content))
-        super().__init__(state=widget_state(progress))
+        super().__init__(state=widget_state(progress), place=dict(place))
         self._progress = progress
 
     def show(
@@ -76,6 +85,11 @@ class ProgressWidget(anywidget.AnyWidget):
             progress, paused=paused, forceable=forceable, retryable=retryable
         )
 
+    def end(self, progress: CellProgress) -> None:
+        """Show ``progress`` as the last state: nothing is answered after it."""
+        self._progress = progress
+        self.state = {**widget_state(progress), "over": True}
+
     def empty(self) -> None:
         """Leave next to nothing to who keeps the state of widgets that were closed.
 
@@ -93,7 +107,8 @@ class ProgressWidget(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        return {**data, **progress_bundle(self._progress)}, metadata
+        mark = marked(self.place["display"])
+        return {**data, **progress_bundle(self._progress)}, {**metadata, **mark}
 
 
 def widget_state(
@@ -107,6 +122,9 @@ def widget_state(
     return {
         "running": not progress.settled,
         "paused": paused,
+        "over": False,
+        # Seconds since 1970: a page that hears no more says how old this is.
+        "at": round(time.time() - (time.monotonic() - progress.taken), 1),
         "lines": [
             {
                 **_line_state(line, progress.taken),

@@ -7,6 +7,7 @@ knows HTML or a terminal.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -177,7 +178,21 @@ def summary(progress: CellProgress, workers: int = 0) -> str:
     return said
 
 
-def progress_text(progress: CellProgress, workers: int = 0) -> str:
+def as_of(progress: CellProgress) -> str:
+    """Return when counts were read that are not the last ones; "" if they are.
+
+    Returns
+    -------
+    str
+        ``"as of 2026-03-01 14:03:22, not yet complete"``, in local time.
+    """
+    if progress.settled:
+        return ""
+    at = time.localtime(time.time() - (time.monotonic() - progress.taken))
+    return f"as of {time.strftime('%Y-%m-%d %H:%M:%S', at)}, not yet complete"
+
+
+def progress_text(progress: CellProgress, workers: int = 0, stamp: str = "") -> str:
     """Return one readable line per name, in columns; then what went wrong.
 
     Parameters
@@ -186,6 +201,8 @@ def progress_text(progress: CellProgress, workers: int = 0) -> str:
         The counts of one cell.
     workers
         How many worker processes took part; 0 when that is unknown.
+    stamp
+        When the counts were read, see `as_of`.
 
     Returns
     -------
@@ -213,6 +230,8 @@ def progress_text(progress: CellProgress, workers: int = 0) -> str:
     blocks = ["\n".join(line.rstrip() for line in columns)]
     if len(rows) > 1:
         blocks.append(summary(progress, workers))
+    if stamp:
+        blocks.append(stamp)
     room = _MOST_BYTES - sum(map(weight, blocks))
     for block in errors_text(progress):
         room -= weight(block)

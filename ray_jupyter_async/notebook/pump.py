@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from .pump_inbox import Finish, Inbox, Look, Stop, Wake
+from .pump_inbox import Call, Finish, Inbox, Look, Stop, Wake
 from .shown_cells import ShownCell
 
 if TYPE_CHECKING:
@@ -170,6 +170,10 @@ class Pump:
         """Show a cell's progress again in the next round, changed or not."""
         self._inbox.put(Look(cell_id))
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Run a function on the pump's thread, soon."""
+        self._inbox.put(Call(function))
+
     def cell_finished(self, cell_id: Hashable, timeout: float = 1.0) -> None:
         """Note that a cell's code has ended.
 
@@ -216,6 +220,12 @@ class Pump:
             message = self._inbox.receive(due)
             if isinstance(message, Stop):
                 break
+            if isinstance(message, Call):
+                try:
+                    message.function()
+                except Exception:
+                    logger.exception("a call on the display thread failed")
+                continue
             if isinstance(message, Look):
                 self._asked.add(message.cell_id)
             if isinstance(message, (Wake, Look)):

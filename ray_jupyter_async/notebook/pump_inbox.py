@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 # What a cell's last statement waited for in another way (`ray.get` of watched
 # refs) is told a moment after the end of the code: so long a live display waits
@@ -34,6 +34,13 @@ class Look:
         self.cell_id = cell_id
 
 
+class Call:
+    """Asks the pump to run a function."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+
 class Wake:
     """Says that there may be something to do."""
 
@@ -42,7 +49,7 @@ class Stop:
     """Asks the pump to make everything static and to end."""
 
 
-Message = Wake | Look | Finish | Stop
+Message = Wake | Look | Call | Finish | Stop
 
 
 class Inbox:

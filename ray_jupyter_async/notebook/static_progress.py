@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .cell_sources import with_cell_names
 from .progress_words import (
     MOST_LINES,
+    as_of,
     done_of_total,
     error_title,
     format_elapsed,
@@ -78,7 +79,8 @@ def progress_bundle(
     -------
     dict
         A MIME bundle with ``text/plain`` and ``text/html``. Every name and
-        message in it is escaped.
+        message in it is escaped. Counts that are not the last ones say when they
+        were read.
     """
     tasks = {
         line.name: timed_tasks(read_refs(line.name), line.elapsed(progress.taken))
@@ -86,14 +88,15 @@ def progress_bundle(
         if read_refs is not None
     }
     workers = len(workers_of(task for found in tasks.values() for task in found))
+    stamp = as_of(progress)
     return {
-        "text/plain": progress_text(progress, workers),
-        "text/html": _progress_html(progress, tasks, workers),
+        "text/plain": progress_text(progress, workers, stamp),
+        "text/html": _progress_html(progress, tasks, workers, stamp),
     }
 
 
 def _progress_html(
-    progress: CellProgress, tasks: dict[str, list[Task]], workers: int
+    progress: CellProgress, tasks: dict[str, list[Task]], workers: int, stamp: str
 ) -> str:
     most = MOST_LINES
     while True:
@@ -113,7 +116,8 @@ def _progress_html(
                 told.append(part)
     header = (
         f'<div style="{MUTED}font-size:12px;line-height:22px;padding-bottom:3px">'
-        f"{html.escape(summary(progress, workers))}</div>"
+        f"{html.escape('; '.join(filter(None, (summary(progress, workers), stamp))))}"
+        "</div>"
     )
     body = [
         _folded(row, told, first=row is rows[0])

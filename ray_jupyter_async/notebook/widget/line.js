@@ -230,6 +230,16 @@ export class Row {
     setAttribute(this.bar, "aria-valuetext", said.filter(Boolean).join(", "));
   }
 
+  /**
+   * Whether nothing can be asked of the kernel: what is open can be closed.
+   *
+   * @param {boolean} inert
+   */
+  setInert(inert) {
+    this.toggle.disabled = inert && !this.details;
+    if (inert) this.tick(true);
+  }
+
   /** Moves the times on, between two messages of the kernel. */
   tick(paused = false) {
     const { line } = this;

@@ -6,7 +6,9 @@
  * Nothing is fetched.
  */
 
+import { Arrival } from "./arrival.js";
 import { make, makeButton, setAttribute, setText } from "./elements.js";
+import { KernelLife } from "./kernel_life.js";
 import { KernelLink } from "./kernel_link.js";
 import { isForceable, Row } from "./line.js";
 import { counted, grouped } from "./words.js";
@@ -17,10 +19,12 @@ import { counted, grouped } from "./words.js";
  * @typedef {object} State
  * @property {boolean} running
  * @property {boolean} paused
+ * @property {boolean} over Whether this is the last state: nothing is answered any more.
+ * @property {number} at When the counts were read, in seconds since 1970.
  * @property {Line[]} lines
  */
 
-/** @typedef {{ state: State }} Model */
+/** @typedef {{ state: State, place: { display: string, cell: string } }} Model */
 
 /** The column of names, in characters, as in static_progress.py. */
 const WIDEST_NAMES = 28;
@@ -66,6 +70,7 @@ class Progress {
   constructor(model) {
     this.model = model;
     this.frame = 0;
+    this.inert = false;
     this.widestName = 0;
     this.widestTotal = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -76,7 +81,9 @@ class Progress {
     this.root = make("div", "rja-progress", { role: "group" });
     this.root.setAttribute("aria-label", "Progress of Ray refs");
     this.head = make("div", "rja-header");
+    this.life = new KernelLife(this.root);
     this.sum = make("span", "rja-sum");
+    this.lost = make("div", "rja-lost", { role: "status" });
     this.said = make("span", "rja-said", { role: "status" });
     this.pause = makeButton("rja-pause", "Pause", () => this.togglePause());
     this.cancel = makeButton("rja-cancel-all", "Cancel all", () => {
@@ -85,7 +92,7 @@ class Progress {
     this.head.append(this.sum, this.said, this.pause, this.cancel);
     this.rows = make("div", "rja-rows");
     this.live = make("div", "rja-unseen", { "aria-live": "polite" });
-    this.root.append(this.head, this.rows, this.live);
+    this.root.append(this.head, this.lost, this.rows, this.live);
 
     const say = (/** @type {string} */ words) => this.say(words);
     this.link = new KernelLink(model, {
@@ -150,6 +157,16 @@ class Progress {
     this.pause.disabled = !running && !paused;
     // The end is told, not each step on the way.
     setText(this.live, running ? "" : `Ray: ${summary(lines)}`);
+    this.showLife();
+  }
+
+  /** Without a kernel there is no button and no clock: none would be true. */
+  showLife() {
+    const lost = this.life.lost(this.state);
+    setText(this.lost, lost);
+    this.inert = Boolean(lost) || this.state.over;
+    this.root.dataset.inert = String(this.inert);
+    for (const row of this.known.values()) row.setInert(this.inert);
   }
 
   /**
@@ -176,6 +193,8 @@ class Progress {
   tick() {
     // A hidden page needs no clock; the next tick is right again.
     if (document.hidden) return;
+    this.showLife();
+    if (this.inert) return;
     for (const row of this.known.values()) row.tick(this.state.paused);
   }
 
@@ -188,25 +207,53 @@ class Progress {
   }
 }
 
+/**
+ * By the display's name; there is one for each model.
+ *
+ * @type {Map<string, Arrival>}
+ */
+const arrivals = new Map();
+
+/** @type {import("@anywidget/types").Initialize<Model>} */
+function initialize({ model }) {
+  const { display } = model.get("place");
+  const arrival = new Arrival(model);
+  arrivals.set(display, arrival);
+
+  return () => {
+    arrivals.delete(display);
+    arrival.end();
+  };
+}
+
 /** @type {import("@anywidget/types").Render<Model>} */
 function render({ model, el }) {
   const progress = new Progress(model);
-  const onState = () => progress.changed();
+  const arrival = arrivals.get(model.get("place").display);
+  const onState = () => {
+    progress.life.heard();
+    progress.changed();
+  };
   const onMessage = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
+    progress.life.heard();
     progress.link.receive(message, buffers);
   };
+  const onLife = () => progress.showLife();
   el.append(progress.root);
   const clock = setInterval(() => progress.tick(), 100);
   model.on("change:state", onState);
   model.on("msg:custom", onMessage);
+  model.on("comm_live_update", onLife);
   progress.show();
 
   return () => {
     clearInterval(clock);
     model.off("change:state", onState);
     model.off("msg:custom", onMessage);
+    model.off("comm_live_update", onLife);
     progress.end();
+    arrival?.viewRemoved(progress.link.view);
   };
 }
 
-export default { render };
+export default { initialize, render };
