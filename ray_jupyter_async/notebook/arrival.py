@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .progress_widget import ProgressWidget
 
 #: What a page sends about the place of a display.
-MESSAGES = ("here", "gone", "arrived", "rerun")
+MESSAGES = ("here", "left", "gone", "arrived", "rerun")
 
 #: Key of an output's metadata by which a page finds the display in its notebook.
 MARK = "ray_jupyter_async"
@@ -126,7 +126,9 @@ class Arrival:
         if what == "here":
             self._pages[page] = content.get("writes") is True
             return "ask"
-        if what == "gone" and content.get("found") is False:
+        if what == "left":
+            self._pages.pop(page, None)
+        elif what == "gone" and content.get("found") is False:
             self._lose()
         elif what == "rerun":
             self._dismissed = True

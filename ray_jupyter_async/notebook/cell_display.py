@@ -336,6 +336,11 @@ class CellDisplay:
         meaning = self._arrival.receive(content)
         if content.get("do") == "gone":
             self._views.pop(str(content.get("view")), None)
+        elif content.get("do") == "left":
+            # A view's name begins with its page's.
+            left = [v for v in self._views if v.startswith(f"{content.get('page')}-")]
+            for view in left:
+                del self._views[view]
         leaving = self._leaving
         if meaning == "ask":
             if self._widget is not None and self._progress is not None:

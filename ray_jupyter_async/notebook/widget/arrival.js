@@ -45,11 +45,14 @@ export class Arrival {
       if ("place" in message) this.receive(message);
     };
     model.on("msg:custom", this.onMessage);
+    // Best effort: lines that are open in a page keep the display live.
+    this.onLeave = () => this.tell("left");
+    window.addEventListener("pagehide", this.onLeave);
     this.tell("here", { writes: this.notebook.writable });
   }
 
   /**
-   * @param {"here" | "gone" | "arrived" | "rerun"} what
+   * @param {"here" | "left" | "gone" | "arrived" | "rerun"} what
    * @param {Record<string, unknown>} [fields]
    */
   tell(what, fields = {}) {
@@ -121,6 +124,7 @@ export class Arrival {
 
   end() {
     this.model.off("msg:custom", this.onMessage);
+    window.removeEventListener("pagehide", this.onLeave);
     this.notebook.end();
   }
 }
