@@ -139,10 +139,10 @@ class Arrival:
     def _lose(self) -> None:
         """Note that a page's notebook has lost the output: to code, or to a person."""
         now = time.monotonic()
-        if now - self._code_ran_at < _REPORTS_LATE:
-            self._lost_at = now
-        else:
+        if now - self._code_ran_at >= _REPORTS_LATE:
             self._dismissed = True
+        elif self._lost_at is None:
+            self._lost_at = now
 
     def tell(
         self,
