@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
@@ -46,6 +47,9 @@ _REPORTS_LATE = 3.0
 
 #: Widgets that no page has acknowledged; a page that opens loads them all.
 MOST_KEPT = 30
+
+# Characters of a page's name, which is random.
+_LONGEST_PAGE = 64
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -89,7 +93,8 @@ class Arrival:
         self._pages: dict[str, bool] = {}
         self._number = 0
         self._next = 0.0
-        self._settled_at: float | None = None
+        self._settled = False
+        self._completed = False
         # When the cell's code was last known to run.
         self._code_ran_at = self._began
         # Since when the output is missing in a page, and when it was last put back.
@@ -121,7 +126,7 @@ class Arrival:
             (the final form is in its notebook), or "".
         """
         what, page = content.get("do"), content.get("page")
-        if not isinstance(page, str) or not page:
+        if not isinstance(page, str) or not 0 < len(page) <= _LONGEST_PAGE:
             return ""
         if what == "here":
             self._pages[page] = content.get("writes") is True
@@ -171,9 +176,9 @@ class Arrival:
         if not any(self._pages.values()):
             return
         add = self._returns(now, progress)
-        if not (add or at_once) and not self._is_due(now, progress):
+        due = self._is_due(now, progress)
+        if not (add or at_once or due):
             return
-        self._next = now + _PERIOD
         if add:
             self._lost_at, self._returned_at = None, now
         elif at_once:
@@ -182,13 +187,19 @@ class Arrival:
         self._send(widget, make_bundle(), view=True, add=add)
 
     def _is_due(self, now: float, progress: CellProgress) -> bool:
-        if not progress.settled:
-            self._settled_at = None
-        elif self._settled_at is None:
-            self._settled_at = self._next = now
-        elif self._next - self._settled_at > _LATE_REPORTS:
+        """Whether it is time for a state; if so, set when it is time for the next."""
+        if progress.settled != self._settled:
+            self._settled = progress.settled
+            self._next = now
+            self._completed = False
+        if now < self._next:
             return False
-        return now >= self._next
+        if not progress.settled:
+            self._next = now + _PERIOD
+        else:
+            self._next = inf if self._completed else now + _LATE_REPORTS
+            self._completed = True
+        return True
 
     def _returns(self, now: float, progress: CellProgress) -> bool:
         """Whether a display that was cleared is to be put back now."""

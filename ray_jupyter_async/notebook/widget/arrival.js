@@ -8,6 +8,7 @@
 
 import { NotebookDocument } from "./document.js";
 import { viewId } from "./elements.js";
+import { sendToKernel } from "./kernel_life.js";
 
 /**
  * @typedef {object} Place
@@ -56,7 +57,7 @@ export class Arrival {
    * @param {Record<string, unknown>} [fields]
    */
   tell(what, fields = {}) {
-    this.model.send({ do: what, page: viewId(), ...fields });
+    sendToKernel(this.model, { do: what, page: viewId(), ...fields });
   }
 
   /** @param {Place} place */

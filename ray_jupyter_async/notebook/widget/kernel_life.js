@@ -9,6 +9,21 @@ const SILENT_MS = 12_000;
 /** The class that ipywidgets gives to views whose kernel was restarted. */
 const DISCONNECTED = ".jupyter-widgets-disconnected";
 
+/**
+ * Sends the kernel something, if there is one: the comm of a kernel that was restarted
+ * throws.
+ *
+ * @param {{ send: (content: unknown) => void }} model
+ * @param {object} content
+ */
+export function sendToKernel(model, content) {
+  try {
+    model.send(content);
+  } catch (error) {
+    console.debug("ray_jupyter_async: not sent", error);
+  }
+}
+
 export class KernelLife {
   /** @param {HTMLElement} element The view's. */
   constructor(element) {

@@ -6,6 +6,7 @@
  */
 
 import { viewId } from "./elements.js";
+import { sendToKernel } from "./kernel_life.js";
 
 /** @typedef {import("./ref_columns.js").RefsMessage} RefsMessage */
 
@@ -79,7 +80,7 @@ export class KernelLink {
       request,
       setTimeout(() => this.listener.said(LATE), PATIENCE_MS),
     );
-    this.model.send({ do: what, request, view: this.view, ...fields });
+    sendToKernel(this.model, { do: what, request, view: this.view, ...fields });
   }
 
   /**
@@ -89,7 +90,7 @@ export class KernelLink {
    * @param {string} [line]
    */
   tell(what, line) {
-    this.model.send({ do: what, request: "", view: this.view, line });
+    sendToKernel(this.model, { do: what, request: "", view: this.view, line });
   }
 
   /** @param {string} line */

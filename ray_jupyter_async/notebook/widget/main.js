@@ -158,15 +158,18 @@ class Progress {
     // The end is told, not each step on the way.
     setText(this.live, running ? "" : `Ray: ${summary(lines)}`);
     this.showLife();
+    for (const row of this.known.values()) row.setInert(this.inert);
   }
 
   /** Without a kernel there is no button and no clock: none would be true. */
   showLife() {
     const lost = this.life.lost(this.state);
+    const inert = Boolean(lost) || this.state.over;
     setText(this.lost, lost);
-    this.inert = Boolean(lost) || this.state.over;
-    this.root.dataset.inert = String(this.inert);
-    for (const row of this.known.values()) row.setInert(this.inert);
+    if (inert === this.inert) return;
+    this.inert = inert;
+    this.root.dataset.inert = String(inert);
+    for (const row of this.known.values()) row.setInert(inert);
   }
 
   /**
