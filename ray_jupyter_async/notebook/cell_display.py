@@ -314,12 +314,12 @@ class CellDisplay:
     def _received(self, content: Any) -> None:
         """Note a request; on the thread that ipykernel chose for it."""
         self._claim_outputs()
+        if isinstance(content, dict) and content.get("do") in MESSAGES:
+            self._call(lambda: self._context.run(self._place_reported, content))
+            return
         if not isinstance(content, dict):
             return
         what = content.get("do")
-        if what in MESSAGES:
-            self._call(lambda: self._context.run(self._place_reported, content))
-            return
         if what in _ASKED_OF_RAY:
             ask = self._retry if what == "retry" else self._cancel
             threading.Thread(

@@ -37,7 +37,11 @@ export class Arrival {
     this.saved = null;
     /** @type {Place | null} */
     this.last = null;
-    this.notebook.onSave(() => this.saved);
+    this.notebook.onSave((shown) => {
+      const { [VIEW]: view, ...data } = shown.data;
+      // Before the first state has come, what stands beside the view is the last one.
+      return view ? (this.saved ?? { ...shown, data }) : null;
+    });
     this.notebook.onRerun(() => {
       this.superseded = true;
       this.tell("rerun");

@@ -138,18 +138,21 @@ export class NotebookDocument {
    * Puts another output into the file whenever the notebook is saved; the page goes on
    * showing what it shows.
    *
-   * @param {() => any} makeOutput Gives null to leave the file as it is.
+   * @param {(shown: any) => any} makeOutput Makes it of what is shown; null leaves the
+   *   file as it is.
    */
   onSave(makeOutput) {
     if (!this.writable) return;
     const save = (/** @type {any} */ _sender, /** @type {string} */ state) => {
-      const output = state === "started" ? makeOutput() : null;
-      const found = output && this.find();
+      const found = state === "started" ? this.find() : null;
       const shared = found?.holder.sharedModel;
       // Before JupyterLab 4.2 a change is always drawn; a shared notebook is saved by
       // its server.
-      if (!shared?.appendStreamOutput || this.context.model.collaborative) return;
+      if (!found || !shared?.appendStreamOutput) return;
+      if (this.context.model.collaborative) return;
       const { holder, index } = found;
+      const output = makeOutput(holder.outputs.get(index).toJSON());
+      if (!output) return;
       shared.updateOutputs(index, index + 1, [output], UNDRAWN);
       // The file's text is made in this task.
       queueMicrotask(() => {
