@@ -9,14 +9,13 @@ run, and the task is left as it is, for a loop made re-entrant.
 from __future__ import annotations
 
 import asyncio
-import gc
-from contextvars import Context
 from typing import Any
 
 from .blocking import can_serve, wait_until_done
 from .converter import Converter
 from .interruptible import interruptible
 from .observing import origin
+from .task_contexts import context_of
 
 
 def can_step(loop: asyncio.AbstractEventLoop) -> bool:
@@ -130,10 +129,5 @@ def _others_queued(
 
 def _is_of_cell(task: asyncio.Task[Any]) -> bool:
     """Whether a cell has started this task, by the context that it copied then."""
-    get_context = getattr(task, "get_context", None)  # Python 3.12
-    context = getattr(task, "_context", None) if get_context is None else get_context()
-    if context is None:
-        # A task in C holds its own context before those of its callbacks (3.10, 3.11).
-        held = gc.get_referents(task)
-        context = next((found for found in held if isinstance(found, Context)), None)
+    context = context_of(task)
     return context is not None and context.get(origin) is not None

@@ -7,11 +7,10 @@ context is the id of the cell. Tasks of earlier cells carry another id.
 from __future__ import annotations
 
 import asyncio
-import gc
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from ..awaiting.observing import origin
+from ..awaiting.task_contexts import context_of
 from .interrupted_code import is_of_kernel
 
 if TYPE_CHECKING:
@@ -37,19 +36,8 @@ def cancel_tasks_of(
     """
     spared = {cell_task, asyncio.current_task(loop)}
     for task in asyncio.all_tasks(loop) - spared:
-        context = _context_of(task)
+        context = context_of(task)
         if context is None or context.get(origin) != cell_id:
             continue
         if not is_of_kernel(task.get_coro()):
             task.cancel()
-
-
-def _context_of(task: asyncio.Task[Any]) -> Context | None:
-    get_context = getattr(task, "get_context", None)  # Python 3.12
-    context = getattr(task, "_context", None) if get_context is None else get_context()
-    if isinstance(context, Context):
-        return context
-    # asyncio's tasks in C name their own context before those of their callbacks
-    # (Python 3.10 and 3.11).
-    held = gc.get_referents(task)
-    return next((found for found in held if isinstance(found, Context)), None)
