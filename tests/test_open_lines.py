@@ -167,14 +167,14 @@ def test_who_opens_a_line_later_is_told_everything_anew():
 def test_errors_are_told_when_they_change():
     opened = OpenLine("f", Records().read)
     opened.messages(LINE, 0.0)
-    group = ErrorGroup("KeyError", "'x'", 2, short="short", full="full", task=b"id")
+    group = ErrorGroup("KeyError", "'x'", 2, full="full", task=b"id")
     failed = dataclasses.replace(LINE, errors=(group,))
     (message,) = opened.messages(failed, 0.1)
     assert message.content == {
         "errors": "f",
         "groups": [
             {"kind": "KeyError", "message": "'x'", "count": 2,
-             "short": "short", "full": "full"}
+             "short": "full", "full": "full"}
         ],
     }  # fmt: skip
     assert opened.messages(dataclasses.replace(LINE, errors=(group,)), 0.2) == []

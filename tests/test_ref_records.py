@@ -11,11 +11,11 @@ from ray_jupyter_async.tracking.error_groups import (
     OTHER_ERRORS,
     ErrorGroups,
     Failure,
-    short_traceback,
 )
 from ray_jupyter_async.tracking.estimating import Pace
 from ray_jupyter_async.tracking.progress import RefRecord, RefState
 from ray_jupyter_async.tracking.records import AWAITED, LineRecords, Records
+from ray_jupyter_async.tracking.short_tracebacks import short_traceback
 from ray_jupyter_async.tracking.task_events import TaskEvent
 from ray_jupyter_async.tracking.tracker import Tracker
 from ray_jupyter_async.tracking.waiting_reasons import Node, why_waiting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import threading
 import time
@@ -13,6 +12,7 @@ import ipywidgets
 from IPython import display as _ipython
 
 from .comm_messages import answer_at_once
+from .plain_text import markup
 from .task_words import count, does_not_yield
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class CancelNotice:
             self._context.run(self._make_static)
 
     def _show(self) -> None:
-        self._text = ipywidgets.HTML(self._words())
+        self._text = ipywidgets.HTML(markup(self._words()))
         self._button = ipywidgets.Button(
             description="Cancel them", layout=ipywidgets.Layout(width="auto")
         )
@@ -100,10 +100,14 @@ class CancelNotice:
 
     def _bundle(self) -> dict[str, str]:
         words = self._words()
-        return {"text/plain": words, "text/html": f"<div>{html.escape(words)}</div>"}
+        return {"text/plain": words, "text/html": f"<div>{markup(words)}</div>"}
 
     def _clicked(self, _button: object) -> None:
         force = self._asked_at is not None
+        if self._button.disabled or self._closed.is_set():
+            # A page that was slow to disable its button: the second click of two must
+            # not count as one on "End by force".
+            return
         self._button.disabled = True
         self._forced = force
         self._asked_at = time.monotonic()
@@ -126,9 +130,9 @@ class CancelNotice:
             logger.debug("the notice of an interrupt ended", exc_info=True)
 
     def _say(self) -> None:
-        words = self._words()
-        if self._text.value != html.escape(words):
-            self._text.value = html.escape(words)
+        words = markup(self._words())
+        if self._text.value != words:
+            self._text.value = words
         if self._waited_in_vain() and not self._forced:
             forceable = any(not task.of_actor for task in self._tasks)
             self._button.description = "End by force" if forceable else "Cancel again"

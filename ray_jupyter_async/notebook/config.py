@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from traitlets import Bool, Enum, Float, Integer, TraitError
 from traitlets.config import Config, SingletonConfigurable
 
+from .plain_text import print_text
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -65,7 +67,7 @@ class RayAsync(SingletonConfigurable):
             except TraitError as error:
                 del section[name]
                 default = getattr(cls, name).default_value
-                print(
+                print_text(
                     f"ray_jupyter_async uses RayAsync.{name} = {default!r}, "
                     f"its default: {error}"
                 )

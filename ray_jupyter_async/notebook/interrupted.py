@@ -6,13 +6,13 @@ When and where an interrupt is raised is in `interrupts`; here it has been.
 from __future__ import annotations
 
 import asyncio
-import linecache
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..tracking.recent import Recent
 from .cancel_notice import CancelNotice
-from .progress_words import format_elapsed
+from .cell_sources import cell_line
+from .progress_words import format_elapsed, shortened
 from .task_words import count
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class InterruptedCells:
         asked, running = self._end_tasks(cell)
         # Of code that has nothing to do with Ray, the traceback tells more.
         if awaited or asked or running or not issubclass(etype, KeyboardInterrupt):
-            traceback = [f"{etype.__name__}: {self._where(cell, error)}"]
+            traceback = [f"{shortened(etype.__name__)}: {self._where(cell, error)}"]
             traceback += [awaited] if awaited else []
             traceback += self._what_became(cell, asked, running)
         self._show_whole(etype, error, traceback)
@@ -165,18 +165,20 @@ class InterruptedCells:
             at = at.tb_next
         if place is None:
             return told
+        told += f" at line {place.tb_lineno}"
         file = place.tb_frame.f_code.co_filename
-        line = linecache.getline(file, place.tb_lineno).strip()
-        if len(line) > _LONGEST_LINE:
-            line = line[: _LONGEST_LINE - 1] + "…"
-        return f"{told} at line {place.tb_lineno}: {line}"
+        line = cell_line(file, place.tb_lineno)
+        if line is None:
+            # Code that a cell has made or run from a file, which may be anywhere.
+            return f"{told} of {shortened(file, _LONGEST_LINE)}"
+        return f"{told}: {shortened(line, _LONGEST_LINE)}" if line else told
 
     def _what_was_awaited(self, cell: Cell) -> str:
         progress = self._tracker.read_cell(cell.id)
         if progress is None:
             return ""
         names = [
-            f"{line.pending + line.released:,} × {line.name}"
+            f"{line.pending + line.released:,} × {shortened(line.name)}"
             for line in progress.lines
             if line.pending + line.released
         ]

@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..awaiting import is_patched
 from .nested_loops import nested
+from .plain_text import one_line, print_text
 from .refs_table import refs_table
 from .task_words import count, does_not_yield
 
@@ -58,7 +59,7 @@ class RayAsyncMagics(Magics):
         if line.strip():
             raise UsageError(f"%ray_async takes no arguments, got {line.strip()!r}")
         for label, text in _status(self._extension):
-            print(f"{label:<14}{text}")
+            print_text(f"{label:<14}{text}")
 
     @magic_arguments()
     @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
@@ -74,7 +75,7 @@ class RayAsyncMagics(Magics):
         self._extension.view.refresh(_PATIENCE)
         totals = self._extension.tracker.snapshot().totals
         shown = [line for line in totals if not names or line.name in names]
-        print(refs_table(shown))
+        print_text(refs_table(shown))
 
     @magic_arguments()
     @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
@@ -92,15 +93,15 @@ class RayAsyncMagics(Magics):
         arguments = parse_argstring(cast("Any", self).ray_cancel, line)
         tasks = self._chosen(arguments)
         if not tasks:
-            print("No such Ray task is running")
+            print_text("No such Ray task is running")
             return
         refused = self._extension.tasks.cancel(tasks, force=arguments.force)
         asked = [task for task in tasks if task not in {task for task, _ in refused}]
         for reason in dict.fromkeys(reason for _, reason in refused):
             those = [task for task, why in refused if why == reason]
-            print(f"Ray refuses to cancel {count(those)}: {reason}")
+            print_text(f"Ray refuses to cancel {count(those)}: {one_line(reason)}")
         if asked:
-            print(f"Cancelling {count(asked)} …")
+            print_text(f"Cancelling {count(asked)} …")
             self._tell_what_became(asked)
 
     def _chosen(self, arguments: Any) -> list[RunningTask]:
@@ -137,11 +138,11 @@ class RayAsyncMagics(Magics):
             time.sleep(0.05)
             left = self._extension.tasks.still(left)
         if len(left) < len(asked):
-            print(f"Ended: {count(task for task in asked if task not in left)}")
+            print_text(f"Ended: {count(task for task in asked if task not in left)}")
         if left:
-            print(does_not_yield(left))
+            print_text(does_not_yield(left))
             if not all(task.of_actor for task in left):
-                print("The same with --force ends them by killing their workers")
+                print_text("The same with --force ends them by killing their workers")
 
 
 def _status(extension: Extension) -> list[tuple[str, str]]:

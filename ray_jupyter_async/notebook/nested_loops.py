@@ -24,6 +24,7 @@ from ..awaiting.blocking import can_serve, serve
 from ..awaiting.blocking_tasks import can_step, step_to_end
 from ..awaiting.interruptible import interruptible
 from ..replaced import Link
+from .plain_text import print_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ class NestedLoops:
         if what is None:
             return
         self._warned = True
-        print(
+        print_text(
             f"ray_jupyter_async: {what} is active, which loses queued cells on "
             "ipykernel 7. Use nest-asyncio2 1.7.3 or newer in its place (`import "
             "nest_asyncio2`), and restart the kernel.",
@@ -170,7 +171,7 @@ def _nest(loop: asyncio.AbstractEventLoop, stderr: TextIO) -> None:
     import nest_asyncio2
 
     nest_asyncio2.apply(loop)
-    print(
+    print_text(
         "ray_jupyter_async: run_until_complete() of something other than refs inside "
         "the running loop: nest-asyncio2 has been applied to this kernel"
         f"{_by_cell()}.",

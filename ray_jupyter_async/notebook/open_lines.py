@@ -12,7 +12,8 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .cell_sources import with_cell_names
+from .plain_text import one_line
+from .progress_words import traceback_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,11 +132,11 @@ class OpenLine:
     def _error_groups(self, groups: tuple[ErrorGroup, ...]) -> Message:
         told = [
             {
-                "kind": group.kind,
-                "message": group.message,
+                "kind": one_line(group.kind),
+                "message": one_line(group.message),
                 "count": group.count,
-                "short": with_cell_names(group.short),
-                "full": with_cell_names(group.full),
+                "short": traceback_text(group.short),
+                "full": traceback_text(group.full),
             }
             for group in groups
         ]
@@ -161,6 +162,7 @@ class _Texts:
         return array("H", map(known.__getitem__, numbers))
 
     def _code(self, text: str) -> int:
+        text = one_line(text)
         code = self._codes.get(text)
         if code is None:
             if len(self._codes) >= _MOST_TEXTS:

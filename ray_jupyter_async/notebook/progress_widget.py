@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from .arrival import marked
+from .plain_text import one_line
 from .progress_words import error_names
 from .static_progress import progress_bundle
 from .widget_sources import front_end_module, front_end_styles
@@ -150,7 +151,7 @@ def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
         "running": line.running,
         "cancelling": line.cancelling,
         "stragglers": line.stragglers,
-        "reason": line.reason,
+        "reason": one_line(line.reason),
         "rate": None if line.rate is None else float(f"{line.rate:.3g}"),
         "eta_s": None if line.eta is None else round(line.eta, 1),
         "elapsed_s": round(line.elapsed(taken), 3),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..tracking.progress import LineProgress
 from .cell_sources import with_cell_names
+from .plain_text import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,8 +66,8 @@ def format_rate(per_second: float) -> str:
 
 
 def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
-    """Cut a text at its end, and say so."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    """Return a text in one line, cut at its end."""
+    return one_line(text, longest)
 
 
 def mark_of(line: LineProgress) -> tuple[str, str]:
@@ -243,7 +244,7 @@ def progress_text(progress: CellProgress, workers: int = 0, stamp: str = "") -> 
 
 def weight(text: str) -> int:
     """Return the bytes that a text takes in a notebook file, which is JSON."""
-    return len(text.encode()) + sum(map(text.count, '"\\\n'))
+    return len(text.encode(errors="replace")) + sum(map(text.count, '"\\\n'))
 
 
 def errors_text(progress: CellProgress) -> list[str]:
@@ -252,17 +253,17 @@ def errors_text(progress: CellProgress) -> list[str]:
         (line, group)
         for line in progress.lines
         for group in line.errors
-        if group.message or group.short
+        if group.message or group.full
     ]
     found.sort(key=lambda pair: -pair[1].count)
     blocks = []
     for line, group in found[:_MOST_GROUPS]:
         lines = [f"{error_title(group)} ({group.count:,} × {shortened(line.name)})"]
-        traceback = with_cell_names(group.short).splitlines()
+        traceback = traceback_text(group.short).splitlines()
         if len(traceback) > _MOST_TRACEBACK_LINES:
             traceback = ["…", *traceback[1 - _MOST_TRACEBACK_LINES :]]
         lines += [
-            f"  {shortened(text, _LONGEST_TRACEBACK_LINE)}".rstrip()
+            f"  {_cut(text)}".rstrip()
             for text in traceback
             # An empty line ends a block of HTML or text for some readers.
             if text.strip()
@@ -273,11 +274,22 @@ def errors_text(progress: CellProgress) -> list[str]:
     return blocks
 
 
-def error_title(group: ErrorGroup) -> str:
-    """Return ``"KeyError: 'x'"``, in one line."""
-    message = " ".join(group.message.split())
+def traceback_text(traceback: str) -> str:
+    """Return a traceback as it may be shown: cells by their names, no controls."""
+    return printable(with_cell_names(traceback))
+
+
+def _cut(line: str) -> str:
+    # With its indentation, so not as `shortened` does it.
+    longest = _LONGEST_TRACEBACK_LINE
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def error_title(group: ErrorGroup, longest: int = 120) -> str:
+    """Return ``"KeyError: 'x'"``, in one line, its message cut."""
+    message = shortened(group.message, longest)
     kind = shortened(group.kind, _LONGEST_KIND)
-    return f"{kind}: {shortened(message, 120)}" if message else kind
+    return f"{kind}: {message}" if message else kind
 
 
 def _pending(line: LineProgress) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .plain_text import one_line
+from .progress_words import error_title, shortened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..tracking.progress import LineProgress
 
+_LONGEST_NAME = 100
+_LONGEST_MESSAGE = 200
 _COLUMNS = ("refs", "done", "running", "waiting", "failed", "cancelled", "unknown")
 
 
@@ -40,10 +45,11 @@ def refs_table(lines: Iterable[LineProgress]) -> str:
         ).rstrip()
         for row in rows
     ]
-    reasons = [f"{line.name}: {line.reason}" for line in shown if line.reason]
+    reasons = [
+        f"{_name(line)}: {one_line(line.reason)}" for line in shown if line.reason
+    ]
     errors = [
-        f"{line.name}: {group.count:,} × {group.kind}"
-        + (f": {group.message}" if group.message else "")
+        f"{_name(line)}: {group.count:,} × {error_title(group, _LONGEST_MESSAGE)}"
         for line in shown
         for group in line.errors
     ]
@@ -57,7 +63,12 @@ def _section(title: str, said: list[str]) -> list[str]:
 
 
 def _row(line: LineProgress) -> tuple[str, ...]:
-    return (line.name, *_told(_counts(line)))
+    return (_name(line), *_told(_counts(line)))
+
+
+def _name(line: LineProgress) -> str:
+    # Longer than elsewhere: it is what the magics take.
+    return shortened(line.name, _LONGEST_NAME)
 
 
 def _counts(line: LineProgress) -> list[int]:

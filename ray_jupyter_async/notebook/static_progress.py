@@ -9,10 +9,9 @@ one line per name, in words. Where styles are kept it stands as the live widget
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
-from .cell_sources import with_cell_names
+from .plain_text import attribute, markup
 from .progress_words import (
     MOST_LINES,
     as_of,
@@ -25,6 +24,7 @@ from .progress_words import (
     shortened,
     shown_lines,
     summary,
+    traceback_text,
     weight,
 )
 from .static_style import (
@@ -116,7 +116,7 @@ def _progress_html(
                 told.append(part)
     header = (
         f'<div style="{MUTED}font-size:12px;line-height:22px;padding-bottom:3px">'
-        f"{html.escape('; '.join(filter(None, (summary(progress, workers), stamp))))}"
+        f"{markup('; '.join(filter(None, (summary(progress, workers), stamp))))}"
         "</div>"
     )
     body = [
@@ -154,11 +154,11 @@ def _folded(row: str, told: list[str], *, first: bool) -> str:
 def _row(line: LineProgress, taken: float, name_width: int, count_width: int) -> str:
     mark, state = mark_of(line)
     told = ", ".join(
-        f'<span style="{colour(about)}">{html.escape(note)}</span>'
+        f'<span style="{colour(about)}">{markup(note)}</span>'
         for about, note in notes(line) or [("pending", "all done")]
     )
-    name = html.escape(shortened(line.name))
-    title = html.escape(shortened(line.name, _LONGEST_TITLE))
+    name = markup(shortened(line.name))
+    title = attribute(shortened(line.name, _LONGEST_TITLE))
     # The spaces between the spans are what is left of the columns where a site
     # strips the styles.
     return (
@@ -209,7 +209,7 @@ def _bar(line: LineProgress) -> str:
 
 
 def _errors(line: LineProgress, _tasks: list[Task]) -> str:
-    groups = [group for group in line.errors if group.message or group.short]
+    groups = [group for group in line.errors if group.message or group.full]
     told = [_error(group) for group in groups[:_MOST_GROUPS]]
     if len(groups) > _MOST_GROUPS:
         told.append(f"<div>… {len(groups) - _MOST_GROUPS:,} more</div>")
@@ -219,16 +219,16 @@ def _errors(line: LineProgress, _tasks: list[Task]) -> str:
 def _error(group: ErrorGroup) -> str:
     title = (
         f'<div>{group.count:,} × <span style="{colour("failed")}">'
-        f"{html.escape(error_title(group))}</span></div>"
+        f"{markup(error_title(group))}</span></div>"
     )
-    if not group.short:
+    if not group.full:
         return title
-    traceback = with_cell_names(group.short).strip("\n")
+    traceback = traceback_text(group.short).strip("\n")
     if len(traceback) > _LONGEST_TRACEBACK:
         traceback = "…" + traceback[1 - _LONGEST_TRACEBACK :]
     # Written so that it is one line of the file: in Markdown, an empty line ends
     # a block of HTML.
-    escaped = html.escape(traceback, quote=False).replace("\n", "&#10;")
+    escaped = markup(traceback).replace("\n", "&#10;")
     return (
         f'{title}\n<pre style="margin:0 0 6px;padding:6px 8px;overflow:auto;'
         f"border-radius:4px;white-space:pre;line-height:17px;font-size:12px;{RAISED}"

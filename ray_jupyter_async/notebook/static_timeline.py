@@ -7,12 +7,12 @@ there are, the picture is as large as its rows.
 
 from __future__ import annotations
 
-import html
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..tracking.progress import RefState
-from .progress_words import format_elapsed
+from .plain_text import attribute, markup
+from .progress_words import format_elapsed, shortened
 from .static_style import CODE_FONT, MUTED, TRACK, fill
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def _rows(tasks: Sequence[Task]) -> list[Row]:
     for task in tasks:
         by_node[task.node].append(task)
     labels = {
-        node: f"{node or 'node'}, {sum(n == node for n, _ in by_worker):,} workers"
-        for node in by_node
+        node: f"{shortened(node) or 'node'}, {workers:,} workers"
+        for node, workers in Counter(node for node, _ in by_worker).items()
     }
     busiest = sorted(by_node, key=lambda node: -len(by_node[node]))
     shown, rest = busiest, list[str]()
@@ -152,7 +152,7 @@ def _rows(tasks: Sequence[Task]) -> list[Row]:
 
 def _worker_label(node: str, worker: int) -> str:
     told = f"pid {worker}" if worker else "worker"
-    return f"{node} {told}" if node else told
+    return f"{shortened(node)} {told}" if node else told
 
 
 def _one_by_one(spans: Sequence[tuple[float, float, str]]) -> dict[str, str]:
@@ -207,7 +207,7 @@ def _row_html(row: Row, paths: dict[str, str], width: int, label_width: int) -> 
     words = f"{count:,} task{'' if count == 1 else 's'}, {_time(seconds)}"
     if failed:
         words += f", {failed:,} failed"
-    label = html.escape(row.label)
+    label, named = markup(row.label), attribute(row.label)
     drawn = "".join(
         f'<path d="{paths[kind]}" style="{fill(kind)}"/>'
         for kind in _ORDER
@@ -219,8 +219,8 @@ def _row_html(row: Row, paths: dict[str, str], width: int, label_width: int) -> 
         f"{label}</span> "
         # Of no width where the SVG is taken out, and calc() with it.
         '<span style="flex:0 1 auto;flex:1 1 calc(120px);min-width:calc(40px);'
-        f'{TRACK}" title="{label}: {words}">'
-        f'<svg role="img" aria-label="{label}: {words}" '
+        f'{TRACK}" title="{named}: {words}">'
+        f'<svg role="img" aria-label="{named}: {words}" '
         f'viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" '
         f'width="100%" height="10" style="display:block">{drawn}</svg></span> '
         f'<span style="flex:none;width:16em;{MUTED}">{words}</span></div>'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from .progress_words import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,7 +17,7 @@ def count(tasks: Iterable[RunningTask]) -> str:
     """Give a number of tasks in words: ``"3 Ray tasks (2 × f, 1 × g)"``."""
     names = Counter(task.name for task in tasks)
     total = sum(names.values())
-    told = [f"{times:,} × {name}" for name, times in names.most_common(5)]
+    told = [f"{times:,} × {shortened(name)}" for name, times in names.most_common(5)]
     if len(names) > len(told):
         told.append("…")
     return f"{total:,} Ray task{'s' if total != 1 else ''} ({', '.join(told)})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from .plain_text import one_line, printable
 from .progress_words import (
     done_of_total,
     errors_text,
@@ -190,7 +191,7 @@ def final_text(progress: CellProgress) -> str:
     blocks = [_table(progress, None)]
     if len(progress.lines) > 1:
         blocks[0] += summary(progress)
-    blocks += [_printable(block) for block in errors_text(progress)]
+    blocks += [printable(block) for block in errors_text(progress)]
     return "\n".join(block.rstrip("\n") for block in blocks)
 
 
@@ -205,7 +206,7 @@ def _table(progress: CellProgress, now: float | None) -> str:
     rows = [
         _Row(
             _mark(line, signs, now),
-            Text(_printable(line.name)),
+            Text(one_line(line.name)),
             _bar(line, signs) if wide else Text(),
             Text(done_of_total(line)),
             Text(format_elapsed(line.elapsed(at))),
@@ -274,7 +275,7 @@ def _notes(line: LineProgress, later: float, *, rates: bool) -> Text:
     for state, note in reversed(notes(line)):
         if state == "pending" and rates:
             said.append(_rates(line, later))
-        said.append(_printable(note), _COLOURS[state] if state == "failed" else "")
+        said.append(one_line(note), _COLOURS[state] if state == "failed" else "")
         said.append(", ")
     if said:
         said.right_crop(2)
@@ -288,8 +289,3 @@ def _rates(line: LineProgress, later: float) -> str:
     if line.eta is not None:
         said += f"~{format_elapsed(max(0.0, line.eta - later))} left, "
     return said
-
-
-def _printable(text: str) -> str:
-    """Replace what would move the cursor or colour the rest of the screen."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

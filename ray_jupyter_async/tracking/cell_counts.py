@@ -361,7 +361,7 @@ class CellCounts:
             return
         failure = Failure("unknown error")
         if event.error is not None:
-            failure = Failure(event.error, event.message, event.traceback)
+            failure = Failure.of(event.error, event.message, event.traceback)
         elsewhere = outcome is not Outcome.UNREACHABLE
         if SETTLED[old] and event.kind != "settled":
             at = self._line(slot).last_change  # known late, ended before

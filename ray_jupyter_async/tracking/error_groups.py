@@ -5,46 +5,27 @@ Only text is kept, and little of it: no exception and no frame ever comes here.
 
 from __future__ import annotations
 
-import linecache
-import re
-import sysconfig
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..awaiting.failures import cut_middle
+from .foreign_text import clean, clean_name, encodable, exact
 from .progress import ErrorGroup
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_GROUPS = 20
 OTHER_ERRORS = "other errors"
 #: Characters.
 LONGEST_TRACEBACK = 6_000
-_LONGEST_SHORT = 2_000
-_MOST_FRAMES = 6
-
-_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.*)$')
-# Colours that Ray writes around a task's name.
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-_LIBRARIES = tuple(
-    str(Path(folder)) + "/"
-    for folder in {
-        sysconfig.get_path(name)
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
+_LONGEST_MESSAGE = 1_000
 
 
 class _Group:
-    __slots__ = ("again", "count", "full", "short", "task")
+    __slots__ = ("again", "count", "full", "task")
 
     def __init__(self) -> None:
         self.count = 0
         #: Those of them that another cell counts, too.
         self.again = 0
-        self.short = self.full = ""
+        self.full = ""
         self.task: bytes | None = None
 
 
@@ -62,6 +43,15 @@ class Failure(NamedTuple):
     kind: str
     message: str = ""
     traceback: str = ""
+
+    @classmethod
+    def of(cls, kind: object, message: object = "", traceback: object = "") -> Failure:
+        """Return a failure made of texts from elsewhere, which may be any."""
+        return cls(
+            clean_name(kind),
+            clean(message, _LONGEST_MESSAGE),
+            encodable(cut_middle(exact(traceback), LONGEST_TRACEBACK)),
+        )
 
 
 class ErrorGroups:
@@ -115,7 +105,7 @@ class ErrorGroups:
     def read(self) -> tuple[ErrorGroup, ...]:
         """Give the groups, most frequent first."""
         groups = [
-            ErrorGroup(kind, message, g.count, g.short, g.full, g.task)
+            ErrorGroup(kind, message, g.count, g.full, g.task)
             for (kind, message), g in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (-g.count, g.kind, g.message)))
@@ -132,56 +122,4 @@ class ErrorGroups:
         if group.task is None:
             group.task = task
         if failure.traceback and not group.full:
-            plain = _COLOUR.sub("", failure.traceback).strip("\n")
-            group.full = cut_middle(plain, LONGEST_TRACEBACK)
-            group.short = short_traceback(failure.traceback)
-
-
-def short_traceback(full: str) -> str:
-    """Give the frames that are the user's own, and the error.
-
-    Those of Ray, of the standard library and of installed packages are left
-    out, unless there are no others. A function that was defined in a cell has
-    no source file where it ran; its lines come from this process's `linecache`.
-
-    Parameters
-    ----------
-    full
-        The text of a traceback, as Ray gives it.
-    """
-    lines = _COLOUR.sub("", full).rstrip().splitlines()
-    frames: list[tuple[str, list[str]]] = []
-    rest: list[str] = []
-    for line in lines:
-        found = _FRAME.match(line)
-        if found:
-            frames.append((found["file"], [line, *_source(found)]))
-            rest = []
-        elif frames and line.startswith("    ") and not rest:
-            # What the worker knew of the source; `_source` gave it unless the
-            # file is not here.
-            if len(frames[-1][1]) == 1:
-                frames[-1][1].append(line)
-        else:
-            rest.append(line)
-    own = [told for file, told in frames if not _of_a_library(file)]
-    shown = (own or [told for _, told in frames[-1:]])[-_MOST_FRAMES:]
-    return cut_middle("\n".join([*_flat(shown), *rest]), _LONGEST_SHORT)
-
-
-def _source(frame: re.Match[str]) -> list[str]:
-    line = linecache.getline(frame["file"], int(frame["line"])).strip()
-    return [f"    {line}"] if line else []
-
-
-def _of_a_library(file: str) -> bool:
-    return (
-        file.startswith((*_LIBRARIES, "python/ray/", "<frozen"))
-        or "/site-packages/" in file
-        or "/dist-packages/" in file
-        or file.endswith((".pyx", ".pxi"))
-    )
-
-
-def _flat(lists: Iterable[list[str]]) -> list[str]:
-    return [item for items in lists for item in items]
+            group.full = cut_middle(failure.traceback.strip("\n"), LONGEST_TRACEBACK)

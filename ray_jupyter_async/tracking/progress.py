@@ -10,6 +10,8 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from .short_tracebacks import short_traceback
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -116,8 +118,6 @@ class ErrorGroup:
         One line, cut; "" when unknown.
     count
         How many refs failed with it.
-    short
-        The shortest useful traceback: the user's own frames; "" when unknown.
     full
         The remote traceback as Ray gives it, bounded; "" when unknown.
     task
@@ -127,9 +127,16 @@ class ErrorGroup:
     kind: str
     message: str
     count: int
-    short: str = ""
     full: str = ""
     task: bytes | None = None
+
+    @property
+    def short(self) -> str:
+        """The shortest useful traceback: the user's own frames; "" when unknown.
+
+        Made when it is read, because whoever counts errors holds a lock.
+        """
+        return short_traceback(self.full)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from ..awaiting.interruptible import interruptible
 from ..awaiting.observing import origin
 from ..replaced import Link, replaced
+from .foreign_text import clean_name, exact
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
 from .resubmitting import GENERATOR, Resubmissions
@@ -232,12 +233,14 @@ class Submissions:
         kwargs: Any,
         options: dict[str, Any],
     ) -> None:
-        name = options.get("name")
+        name, options = _given_name(options)
         if not name:
-            full: str = function._function_name  # "module.name", 2.40 to 2.60
-            name = self._function_names.get(full)
-            if name is None:
-                name = self._function_names[full] = full.rpartition(".")[2]
+            full = exact(function._function_name)  # "module.name", 2.40 to 2.60
+            known = self._function_names.get(full)
+            if known is None:
+                known = clean_name(full.rpartition(".")[2])
+                self._function_names[full] = known
+            name = known
         task = self._remember(submitted, name, args)
         if task is not None:
             self.again.keep(task, function, "", args, kwargs, options)
@@ -253,14 +256,15 @@ class Submissions:
         if method._method_name == _TERMINATE:
             return
         actor = _actor_of(method)
-        name = options.get("name")
+        name, options = _given_name(options)
         if not name:
             creation = actor._ray_actor_creation_function_descriptor
-            key = (creation.class_name, method._method_name)
-            name = self._method_names.get(key)
-            if name is None:
-                name = f"{key[0].rpartition('.')[2]}.{key[1]}"
-                self._method_names[key] = name
+            key = (exact(creation.class_name), exact(method._method_name))
+            known = self._method_names.get(key)
+            if known is None:
+                known = clean_name(f"{key[0].rpartition('.')[2]}.{key[1]}")
+                self._method_names[key] = known
+            name = known
         task = self._remember(submitted, name, args)
         if task is not None:
             self.again.keep(task, actor, method._method_name, args, kwargs, options)
@@ -385,6 +389,18 @@ def _hook(path: str, note: Note) -> _Hook | None:
         )
         return None
     return _Hook(owner, method, note)
+
+
+def _given_name(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name in a task's options, "" if none, and the options to keep."""
+    given = options.get("name")
+    if given is None:
+        return "", options
+    name = clean_name(given)
+    if name is not given:
+        # The one that was given may be long, or of any class.
+        options = {**options, "name": name}
+    return name, options
 
 
 def _actor_of(method: Any) -> Any:

@@ -221,7 +221,7 @@ class CellTally(CellCounts):
 
     def _reveal(self, slot: int, at: float, what: Description) -> None:
         if what.error:
-            self._fail(slot, at, Failure(*what))
+            self._fail(slot, at, Failure.of(*what))
         else:
             self._change(slot, RefState.READY, at)
 

@@ -15,10 +15,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..awaiting.failures import describe_text
+from ..awaiting.failures import LONGEST_TRACEBACK, cut_middle, describe_text
 from ..awaiting.gate import ClosedError
 from .connection import connected
 from .error_groups import Failure
+from .foreign_text import clean_name
 from .progress import RefState
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _event(
         if kind == "TASK_CANCELLED":
             state = RefState.CANCELLED
     ended = times.get("FINISHED", times.get("FAILED"))
-    node: str = event.profile_events.node_ip_address or updates.node_id.hex()[:8]
+    node = clean_name(event.profile_events.node_ip_address or updates.node_id.hex()[:8])
     return TaskEvent(
         event.task_id,
         state,
@@ -221,7 +222,9 @@ def _state(times: Mapping[str, float]) -> tuple[RefState, str]:
 
 
 def _failure(error_type: str, text: str) -> Failure:
+    # Before anything looks through it: its length is up to who raised the error.
+    text = cut_middle(text, LONGEST_TRACEBACK)
     if error_type == "TASK_EXECUTION_EXCEPTION":
         # "User exception:\n", then the same text as the error's own.
         text = text.partition("\n")[2] or text
-    return Failure(*describe_text(error_type, text))
+    return Failure.of(*describe_text(error_type, text))
