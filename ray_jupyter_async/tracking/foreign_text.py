@@ -77,4 +77,7 @@ def clean_name(name: object) -> str:
     """
     if type(name) is str and len(name) <= LONGEST_NAME and name.isprintable():
         return name
-    return ACTIVE.sub(REPLACEMENT, _BLANKS.sub(" ", clean(name, LONGEST_NAME)))
+    kept = clean(name, LONGEST_NAME)
+    if kept.isprintable():
+        return kept
+    return ACTIVE.sub(REPLACEMENT, _BLANKS.sub(" ", kept))
