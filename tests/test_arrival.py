@@ -18,6 +18,7 @@ from ray_jupyter_async.notebook.arrival import (
     KeptWidgets,
     cell_id_of,
 )
+from ray_jupyter_async.notebook.page_messages import RefusedError, parse
 from ray_jupyter_async.tracking.progress import CellProgress
 
 BUNDLE = {"text/plain": "f  1/2", "text/html": "<div>f 1/2</div>"}
@@ -54,7 +55,7 @@ class Display:
         self.clock = clock
         self.widget = Widget()
         self.arrival = Arrival("display", "cell")
-        self.arrival.receive({"do": "here", "page": "p", "writes": True})
+        self.arrival.receive(parse({"do": "here", "page": "p", "writes": True}))
 
     def tell(self, seconds=0.0, *, pending=1, code_finished=False):
         """Go on for some seconds and give what was sent then; at the usual pace."""
@@ -71,7 +72,7 @@ class Display:
 
     def lose(self):
         gone = {"do": "gone", "page": "p", "view": "p-1", "found": False}
-        assert self.arrival.receive(gone) == ""
+        assert self.arrival.receive(parse(gone)) == ""
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_pages_are_sent_a_state_to_save_now_and_then(display):
 
 
 def test_pages_that_cannot_save_are_sent_nothing(display):
-    display.arrival.receive({"do": "here", "page": "p", "writes": False})
+    display.arrival.receive(parse({"do": "here", "page": "p", "writes": False}))
     assert display.tell(10) == []
 
 
@@ -134,7 +135,7 @@ def test_final_form_is_added_where_it_is_missing(display):
 
 
 def test_final_form_of_an_earlier_run_is_not_added(display):
-    display.arrival.receive({"do": "rerun", "page": "p"})
+    display.arrival.receive(parse({"do": "rerun", "page": "p"}))
     display.arrival.finish(display.widget, BUNDLE)
     assert not display.widget.sent[-1]["add"]
 
@@ -144,9 +145,9 @@ def test_only_the_last_form_is_acknowledged(display):
     first = display.widget.sent[-1]["place"]
     display.arrival.finish(display.widget, BUNDLE)
     answer = {"do": "arrived", "page": "p", "number": first, "stands": True}
-    assert display.arrival.receive(answer) == ""
+    assert display.arrival.receive(parse(answer)) == ""
     answer["number"] = display.widget.sent[-1]["place"]
-    assert display.arrival.receive(answer) == "stands"
+    assert display.arrival.receive(parse(answer)) == "stands"
 
 
 @pytest.mark.parametrize(
@@ -160,10 +161,9 @@ def test_only_the_last_form_is_acknowledged(display):
         {"do": ["here"], "page": "p"},
     ],
 )
-def test_malformed_reports_mean_nothing(content):
-    made = Arrival("display", "")
-    assert made.receive(content) == ""
-    assert not made.expected
+def test_malformed_report_is_refused(content):
+    with pytest.raises(RefusedError):
+        parse(content)
 
 
 def test_too_many_unacknowledged_widgets_are_closed():

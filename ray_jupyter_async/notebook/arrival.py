@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ..tracking.progress import CellProgress
+    from .page_messages import Report
     from .progress_widget import ProgressWidget
-
-#: What a page sends about the place of a display.
-MESSAGES = ("here", "left", "gone", "arrived", "rerun")
 
 #: Key of an output's metadata by which a page finds the display in its notebook.
 MARK = "ray_jupyter_async"
@@ -45,11 +43,11 @@ _LASTING = 5.0
 # A page reports what its cell cleared a moment after the cell has ended.
 _REPORTS_LATE = 3.0
 
+# Pages of one display that are known at once.
+_MOST_PAGES = 100
+
 #: Widgets that no page has acknowledged; a page that opens loads them all.
 MOST_KEPT = 30
-
-# Characters of a page's name, which is random.
-_LONGEST_PAGE = 64
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -116,7 +114,7 @@ class Arrival:
         """
         return bool(self._pages) and not any(self._pages.values()) and not views
 
-    def receive(self, content: dict[str, Any]) -> str:
+    def receive(self, report: Report) -> str:
         """Note what a page reports.
 
         Returns
@@ -125,20 +123,18 @@ class Arrival:
             What it means: ``"ask"`` (the page wants the current form), ``"stands"``
             (the final form is in its notebook), or "".
         """
-        what, page = content.get("do"), content.get("page")
-        if not isinstance(page, str) or not 0 < len(page) <= _LONGEST_PAGE:
-            return ""
-        if what == "here":
-            self._pages[page] = content.get("writes") is True
+        if report.do == "here":
+            if len(self._pages) < _MOST_PAGES or report.page in self._pages:
+                self._pages[report.page] = report.writes
             return "ask"
-        if what == "left":
-            self._pages.pop(page, None)
-        elif what == "gone" and content.get("found") is False:
+        if report.do == "left":
+            self._pages.pop(report.page, None)
+        elif report.do == "gone" and not report.found:
             self._lose()
-        elif what == "rerun":
+        elif report.do == "rerun":
             self._dismissed = True
-        elif what == "arrived" and content.get("number") == self._number:
-            return "stands" if content.get("stands") is True else ""
+        elif report.do == "arrived" and report.number == self._number:
+            return "stands" if report.stands else ""
         return ""
 
     def _lose(self) -> None:

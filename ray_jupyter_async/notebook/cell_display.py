@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 import uuid
-from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from IPython import display as _ipython
 
-from .arrival import MESSAGES, Arrival, KeptWidgets, cell_id_of, marked
+from .arrival import Arrival, KeptWidgets, cell_id_of, marked
 from .comm_messages import answer_at_once
 from .open_lines import OpenLine
+from .page_messages import RefusedError, Report, Request, note_refusal, parse
 from .progress_widget import ProgressWidget
+from .ray_requests import ASKED_OF_RAY, Answer, RayRequests
 from .static_progress import progress_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from ..tracking.progress import CellProgress, RefRecord
+    from ..tracking.progress import CellProgress
     from ..tracking.ref_columns import RefColumns
     from .cells import Cell
+    from .ray_requests import RefSource, RetrySource
 
 logger = logging.getLogger("ray_jupyter_async")
 
@@ -47,42 +48,9 @@ LEASE = 90.0
 # is more to say than fits into one: the page draws them anew not much more often.
 _REFS_PERIOD = 0.2
 
-# What Ray is asked for in a thread of its own.
-_ASKED_OF_RAY = ("cancel", "force", "retry")
-
-
-class RefSource(Protocol):
-    """Where the refs of a line come from, and who ends them; on any thread."""
-
-    def read_refs(
-        self, origin: Hashable, name: str, since: int = 0
-    ) -> tuple[list[RefRecord], int]:
-        """Return the records that changed since a version, and the new version."""
-
-    def read_columns(
-        self, origin: Hashable, name: str, since: int = 0
-    ) -> tuple[RefColumns | None, int]:
-        """Return the same in columns; None if there is no such line."""
-
-    def cancel(
-        self,
-        origin: Hashable,
-        name: str | None = None,
-        keys: Iterable[bytes] | None = None,
-        *,
-        force: bool = False,
-    ) -> list[tuple[bytes, str]]:
-        """Ask Ray to end tasks; return the ids that it refused, and why."""
-
-
-class RetrySource(Protocol):
-    """Who submits failed tasks again; on any thread."""
-
-    def retryable(self, cell: Hashable) -> Mapping[str, int]:
-        """Return how many failed tasks can be submitted again, by line."""
-
-    def retry(self, cell: Hashable, name: str) -> tuple[int, list[tuple[bytes, str]]]:
-        """Submit those of a line; return their number, and why others were not."""
+# So many requests wait for the pump, and so many views are known, at most.
+_MOST_WAITING = 1_000
+_MOST_VIEWS = 100
 
 
 class CellDisplay:
@@ -138,9 +106,8 @@ class CellDisplay:
         self._leaving: ProgressWidget | None = None
         self._progress: CellProgress | None = None
         # From any thread to the pump's.
-        self._requests: queue.SimpleQueue[dict[str, Any] | _Answer] = (
-            queue.SimpleQueue()
-        )
+        self._requests: queue.SimpleQueue[Request | Answer] = queue.SimpleQueue()
+        self._ray = RayRequests(cell, source, retries, self._answered)
         self._paused = False
         self._open: dict[str, OpenLine] = {}
         self._views: dict[str, _View] = {}
@@ -314,32 +281,29 @@ class CellDisplay:
     def _received(self, content: Any) -> None:
         """Note a request; on the thread that ipykernel chose for it."""
         self._claim_outputs()
-        if isinstance(content, dict) and content.get("do") in MESSAGES:
-            self._call(lambda: self._context.run(self._place_reported, content))
+        try:
+            request = parse(content)
+            if isinstance(request, Report):
+                self._call(lambda: self._context.run(self._place_reported, request))
+                return
+            if self._requests.qsize() >= _MOST_WAITING:
+                raise RefusedError("one of too many requests at once")
+            if request.do in ASKED_OF_RAY:
+                self._ray.ask(request)
+        except RefusedError as error:
+            note_refusal(error.kind)
             return
-        if not isinstance(content, dict):
-            return
-        what = content.get("do")
-        if what in _ASKED_OF_RAY:
-            ask = self._retry if what == "retry" else self._cancel
-            threading.Thread(
-                target=self._cell.context.copy().run,
-                args=(self._ask_ray, ask, content),
-                name=f"ray_jupyter_async {what}",
-                daemon=True,
-            ).start()
-        self._requests.put(content)
+        self._requests.put(request)
         self._wake()
 
-    def _place_reported(self, content: dict[str, Any]) -> None:
+    def _place_reported(self, report: Report) -> None:
         """Act on what a page reports of the display's place in its notebook."""
-        meaning = self._arrival.receive(content)
-        if content.get("do") == "gone":
-            self._views.pop(str(content.get("view")), None)
-        elif content.get("do") == "left":
+        meaning = self._arrival.receive(report)
+        if report.do == "gone":
+            self._views.pop(report.view, None)
+        elif report.do == "left":
             # A view's name begins with its page's.
-            left = [v for v in self._views if v.startswith(f"{content.get('page')}-")]
-            for view in left:
+            for view in [v for v in self._views if v.startswith(f"{report.page}-")]:
                 del self._views[view]
         leaving = self._leaving
         if meaning == "ask":
@@ -353,78 +317,71 @@ class CellDisplay:
             self._leaving = None
             self._kept.close(leaving)
 
-    def _ask_ray(
-        self, ask: Callable[[dict[str, Any]], str], content: dict[str, Any]
-    ) -> None:
-        """Have Ray do what a request wants, and answer it."""
-        try:
-            said = ask(content)
-        except Exception as error:
-            logger.debug("a request failed", exc_info=True)
-            verb = "Submitting again" if content["do"] == "retry" else "Cancelling"
-            said = f"{verb} failed: {error}"
-        self._requests.put(_Answer(content.get("request", ""), said))
+    def _answered(self, answer: Answer) -> None:
+        """Note an answer; on the thread that asked Ray."""
+        self._requests.put(answer)
         self._wake()
 
-    def _cancel(self, content: dict[str, Any]) -> str:
-        """Ask Ray to end what a request names; say what it refused."""
-        origin, name = self._cell.id, content.get("line")
-        keys = None
-        if name is not None and content.get("refs") is not None:
-            wanted = set(content["refs"])
-            records, _ = self._source.read_refs(origin, name)
-            keys = [record.key for record in records if record.index in wanted]
-        force = content["do"] == "force"
-        refused = self._source.cancel(origin, name, keys, force=force)
-        return _counted_reasons("Ray refuses to cancel", refused)
-
-    def _retry(self, content: dict[str, Any]) -> str:
-        """Submit a line's failed tasks again; say how many, and why others not."""
-        if self._retries is None:
-            return "Nothing can be submitted again here"
-        count, refused = self._retries.retry(self._cell.id, str(content.get("line")))
-        said = [f"{count:,} submitted again"]
-        if refused:
-            said.append(_counted_reasons("not", refused))
-        return "; ".join(said)
-
-    def _do_requests(self, progress: CellProgress) -> list[_Answer]:
-        answers: list[_Answer] = []
+    def _do_requests(self, progress: CellProgress) -> list[Answer]:
+        answers: list[Answer] = []
         while True:
             try:
                 request = self._requests.get_nowait()
             except queue.Empty:
                 return answers
-            if isinstance(request, _Answer):
+            if isinstance(request, Answer):
                 answers.append(request)
             else:
                 self._do(request, progress)
                 # Who asks for nothing, by no number, only says that it is there.
-                if request.get("request") and request.get("do") not in _ASKED_OF_RAY:
-                    answers.append(_Answer(str(request.get("request")), ""))
+                if request.request and request.do not in ASKED_OF_RAY:
+                    answers.append(Answer(request.request, ""))
 
-    def _do(self, request: dict[str, Any], progress: CellProgress) -> None:
-        what, name = request.get("do"), request.get("line")
-        view = self._views.setdefault(str(request.get("view")), _View())
-        view.renewed = time.monotonic()
-        if what == "open" and isinstance(name, str):
-            view.lines.add(name)
-            opened = self._open.get(name)
-            if opened is None:
-                self._open[name] = OpenLine(name, self._reader(name))
-            else:
-                opened.restart()
-        elif what == "close":
-            view.lines.discard(name)
-            if not any(name in other.lines for other in self._views.values()):
-                self._open.pop(str(name), None)
-        elif what == "pause":
-            self._paused = bool(request.get("on"))
-        elif what in ("cancel", "force"):
-            now = time.monotonic()
-            for line in progress.lines:
-                if line.pending and name in (None, line.name):
-                    self._asked_at.setdefault(line.name, now)
+    def _do(self, request: Request, progress: CellProgress) -> None:
+        self._view_of(request).renewed = time.monotonic()
+        act = _ACTIONS.get(request.do)
+        if act is not None:
+            act(self, request, progress)
+
+    def _view_of(self, request: Request) -> _View:
+        view = self._views.get(request.view)
+        if view is None:
+            if len(self._views) >= _MOST_VIEWS:
+                oldest = min(self._views, key=lambda view: self._views[view].renewed)
+                del self._views[oldest]
+                self._close_unseen()
+            view = self._views[request.view] = _View()
+        return view
+
+    def _open_line(self, request: Request, progress: CellProgress) -> None:
+        name = request.line
+        if name is None or all(name != line.name for line in progress.lines):
+            return  # another cell's page, or one of before a restart
+        self._views[request.view].lines.add(name)
+        opened = self._open.get(name)
+        if opened is None:
+            self._open[name] = OpenLine(name, self._reader(name))
+        else:
+            opened.restart()
+
+    def _close_line(self, request: Request, _progress: CellProgress) -> None:
+        self._views[request.view].lines.discard(request.line or "")
+        self._close_unseen()
+
+    def _close_unseen(self) -> None:
+        """Stop sending the refs of lines that no view has open."""
+        seen = {name for view in self._views.values() for name in view.lines}
+        for name in self._open.keys() - seen:
+            del self._open[name]
+
+    def _set_paused(self, request: Request, _progress: CellProgress) -> None:
+        self._paused = request.on
+
+    def _asked_to_end(self, request: Request, progress: CellProgress) -> None:
+        now = time.monotonic()
+        for line in progress.lines:
+            if line.pending and request.line in (None, line.name):
+                self._asked_at.setdefault(line.name, now)
 
     def _reader(self, name: str) -> Callable[[int], tuple[RefColumns | None, int]]:
         return lambda since: self._source.read_columns(self._cell.id, name, since)
@@ -450,9 +407,14 @@ class CellDisplay:
         return found
 
 
-class _Answer(NamedTuple):
-    request: str
-    said: str
+# What the pump's thread does for each request; for the others it only notes the view.
+_ACTIONS: Mapping[str, Callable[[CellDisplay, Request, CellProgress], None]] = {
+    "open": CellDisplay._open_line,
+    "close": CellDisplay._close_line,
+    "pause": CellDisplay._set_paused,
+    "cancel": CellDisplay._asked_to_end,
+    "force": CellDisplay._asked_to_end,
+}
 
 
 class _View:
@@ -461,11 +423,3 @@ class _View:
     def __init__(self) -> None:
         self.lines: set[str] = set()
         self.renewed = time.monotonic()
-
-
-def _counted_reasons(what: str, refused: list[tuple[bytes, str]]) -> str:
-    """Say in one line what was refused, of how many, and why."""
-    reasons = Counter(reason for _, reason in refused)
-    return "; ".join(
-        f"{what} {count:,}: {reason}" for reason, count in reasons.most_common(2)
-    )

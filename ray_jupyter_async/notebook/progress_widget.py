@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from .arrival import marked
+from .page_messages import note_refusal
 from .plain_text import one_line
 from .progress_words import error_names
 from .static_progress import progress_bundle
@@ -90,6 +91,14 @@ class ProgressWidget(anywidget.AnyWidget):
         """Show ``progress`` as the last state: nothing is answered after it."""
         self._progress = progress
         self.state = {**widget_state(progress), "over": True}
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Refuse what a page writes: `state` is the kernel's, and so is the source.
+
+        ipywidgets calls this for a page's update, and would send it on to all pages.
+        """
+        if sync_data:
+            note_refusal("a change of the widget's state")
 
     def empty(self) -> None:
         """Leave next to nothing to who keeps the state of widgets that were closed.

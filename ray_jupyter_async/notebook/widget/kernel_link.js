@@ -90,7 +90,8 @@ export class KernelLink {
    * @param {string} [line]
    */
   tell(what, line) {
-    sendToKernel(this.model, { do: what, request: "", view: this.view, line });
+    const fields = line === undefined ? {} : { line };
+    sendToKernel(this.model, { do: what, request: "", view: this.view, ...fields });
   }
 
   /** @param {string} line */
