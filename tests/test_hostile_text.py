@@ -1,0 +1,181 @@
+"""Hostile names, messages, classes, resources and source lines, in a real kernel.
+
+What `test_plain_text.py` shows of each form by itself is shown here of all that
+stands between `.options(name=...)` and a page.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import hostile
+from harness.hostile import problem, problem_in, problem_in_html
+from harness.progress_cells import WIDGET, Gates, prepared, shown
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+
+SETUP = """
+import asyncio, os, time
+import hostile
+
+@ray.remote(num_cpus=0)
+def hold(path, text="", kind="ValueError"):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    if text:
+        raise type(kind, (ValueError,), {})(text)
+
+@ray.remote(num_cpus=0)
+class Actor:
+    def method(self, path):
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+odd = hostile.HostileStr("odd")
+hostile.called.clear()
+
+def submit(path):
+    made = [hold.options(name=name).remote(path, name) for name in NAMES]
+    made += [hold.remote(path, text, kind) for text in TEXTS for kind in KINDS]
+    made += [hold.options(name=odd).remote(path)]
+    made += [actor.method.options(name=name).remote(path) for name in NAMES]
+    return made
+
+NAMES = list(hostile.NAMES.values())
+TEXTS = [hostile.MARKUP, hostile.SURROGATES, FRAMES]
+KINDS = ["ValueError", hostile.MARKUP, hostile.DIRECTIONS]
+actor = Actor.remote()
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(kernel):
+    folder = kernel.folder
+    shutil.copy(Path(hostile.__file__), folder / "hostile.py")
+    os.mkfifo(folder / "pipe")
+    (folder / "secret.py").write_text("password = 'hunter2'\n")
+    frames = "\n".join(
+        f'  File "{folder / name}", line {line}, in f'
+        for name in ("pipe", "secret.py")
+        for line in (1, "9" * 50)
+    )
+    prepared(kernel, SETUP.replace("FRAMES]", f"{f'no{chr(10)}{frames}'!r}]"))
+    kernel.gates = Gates(folder)
+    yield kernel
+    kernel.gates.open_all()
+
+
+def problem_of(output):
+    """Return what is wrong in an output's HTML and text."""
+    data = {kind: text for kind, text in output.data.items() if kind != WIDGET}
+    return problem_in_html(data.pop("text/html", "")) or problem_in(data)
+
+
+def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
+    path, touch = ready.gates.new()
+    result = ready.submit(
+        f"refs = submit({path})\n"
+        "done = await asyncio.gather(*refs, return_exceptions=True)\n"
+        "del done"
+    )
+    (widget,) = ready.poll(lambda: shown(ready), 60, of=result)
+    assert problem_in(widget.state["state"]) is None
+    (output,) = ready.poll(lambda: result.displays, 20, of=result)
+    assert problem_of(output) is None
+    names = [line["name"] for line in widget.state["state"]["lines"]]
+    assert {"odd", "hold"} <= set(names)
+    assert len(names) == len(hostile.NAMES) + 2
+    for number, name in enumerate(names):
+        content = {"do": "open", "line": name, "view": "v", "request": f"{number}"}
+        ready.send_comm(widget.comm_id, {"method": "custom", "content": content})
+    touch()
+
+    def failed():
+        groups = [told for told, _ in widget.custom if told.get("groups")]
+        return {told["errors"] for told in groups} >= set(names) - {"odd"}
+
+    ready.poll(failed, 60, of=result, what="the errors of all lines")
+    assert problem_in([told for told, _ in widget.custom]) is None
+    for number, name in enumerate(names):
+        content = {"do": "close", "line": name, "view": "v", "request": f"c{number}"}
+        ready.send_comm(widget.comm_id, {"method": "custom", "content": content})
+    ready.wait(result)
+    ready.poll(lambda: WIDGET not in output.data, 20, of=result)
+    assert problem_of(output) is None
+    # Lines of a file that a message names; a pipe, which would be read for ever.
+    assert "secret.py" in str(output.data)
+    assert "hunter2" not in str(output.data)
+    assert ready.ok("hostile.called").value == "[]"
+
+
+def test_magics_print_text(ready):
+    path, touch = ready.gates.new()
+    # A node that has this resource would have to be made for it.
+    waits = "hold.options(name=NAMES[0], resources={'<b>x</b>': 1})"
+    result = ready.submit(
+        f"refs = submit({path}); refs.append({waits}.remote({path}))\n"
+        "await asyncio.wait([refs[-1].as_future()], timeout=6)"
+    )
+    (widget,) = ready.poll(lambda: shown(ready), 60, of=result)
+    ready.poll(
+        lambda: "<b>x</b>" in str(widget.state["state"]), 30, of=result,
+        what="the reason for which the task waits",
+    )  # fmt: skip
+    ready.wait(result, 60)
+    table = ready.ok("%ray_refs").stdout
+    assert problem(table) is None
+    assert "<b>x</b>" in table
+    assert "hunter2" not in table
+    assert problem(ready.ok("%ray_async").stdout) is None
+    cancelled = ready.ok("%ray_cancel --all").stdout
+    assert "Ray task" in cancelled
+    assert problem(cancelled) is None
+    touch()
+    ready.ok("del refs")
+    ready.poll(lambda: not shown(ready), 30)
+
+
+def test_what_stop_says_is_text(ready):
+    path, touch = ready.gates.new()
+    line = f"await asyncio.gather(*submit({path})) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
+    result = ready.submit(
+        f"asyncio.get_running_loop().call_later(2, print, 'begun')\n{line}"
+    )
+    ready.poll(lambda: "begun" in result.stdout, 30, of=result)
+    ready.interrupt()
+    ready.wait(result, 30)
+    assert "stopped after" in result.traceback
+    assert "await asyncio.gather(*submit(" in result.traceback
+    assert problem(result.traceback) is None
+    (html,) = ready.poll(lambda: ready.widgets(_model_name="HTMLModel"), 10, of=result)
+    assert "still running" in html.state["value"]
+    assert "&lt;img" in html.state["value"]
+    assert problem_in_html(html.state["value"]) is None
+    notice = result.displays[-1]
+    assert problem_of(notice) is None
+    touch()
+    ready.poll(lambda: "runs any more" in notice.text, 30, of=result)
+    ready.poll(lambda: not shown(ready), 30)
+
+
+def test_stop_shows_no_line_of_a_file(ready):
+    code = (
+        "import asyncio\n"
+        "async def wait():\n"
+        "    asyncio.get_running_loop().call_later(0.3, print, 'begun')\n"
+        "    await asyncio.sleep(60)\n"
+    )
+    (ready.folder / "pipe.py").write_text(code)
+    result = ready.submit(
+        f"exec(compile({code!r}, {str(ready.folder / 'secret.py')!r}, 'exec'))\n"
+        "await wait()"
+    )
+    ready.poll(lambda: "begun" in result.stdout, 30, of=result)
+    ready.interrupt()
+    ready.wait(result, 30)
+    assert result.traceback.endswith("secret.py")
+    assert "hunter2" not in result.traceback
