@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import rays
+from harness import hostile, rays
 from harness.notebooks import write_notebook
 
 STOP = '[data-command="notebook:interrupt-kernel"]:visible'
@@ -61,5 +61,45 @@ def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
     )
     notebook.poll(lambda: button.count() == 0)
     notebook.screenshot("stopped-and-cancelled", of=cell)
+    assert lab.console_errors == []
+    assert lab.outside_requests == []
+
+
+NAMED = f"""
+train = train.options(name={hostile.MARKUP!r})
+await asyncio.gather(train.remote(0), train.options(name={hostile.ESCAPES!r}).remote(1))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_hostile_name_is_text_in_widget_notice_and_afterwards(lab):
+    path = write_notebook(lab.root / "hostile.ipynb", *CELLS[:2], NAMED)
+    notebook = lab.open(path.name)
+    notebook.start_all()
+    cell, output = notebook.cell(2), notebook.outputs(2)
+
+    def is_text(words):
+        notebook.poll(
+            lambda: words in output.inner_text() and "<img" in output.inner_text(),
+            90,
+            what=f"{words} and the name",
+        )
+        # An image that cannot be loaded would run the handler in the name.
+        assert output.locator("img, script").count() == 0
+        assert notebook.evaluate("() => window.pwned ?? 0") == 0
+
+    is_text("0/1")
+    for toggle in output.locator(".rja-toggle").all():
+        toggle.click()
+    is_text("Timeline")
+    for toggle in output.locator(".rja-toggle").all():
+        toggle.click()
+    notebook.page.locator(STOP).first.click()
+    button = cell.get_by_role("button", name="Cancel them")
+    button.wait_for()
+    is_text("of this cell still running")
+    button.click()
+    notebook.poll(lambda: output.locator(".rja-static").count() == 1, 20)
+    is_text("No Ray task of this cell runs any more")
     assert lab.console_errors == []
     assert lab.outside_requests == []

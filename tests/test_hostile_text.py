@@ -114,7 +114,7 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
 
 def test_magics_print_text(ready):
     path, touch = ready.gates.new()
-    # A node that has this resource would have to be made for it.
+    # No node has this, which is the reason for which it waits.
     waits = "hold.options(name=NAMES[0], resources={'<b>x</b>': 1})"
     result = ready.submit(
         f"refs = submit({path}); refs.append({waits}.remote({path}))\n"
@@ -141,15 +141,16 @@ def test_magics_print_text(ready):
 
 def test_what_stop_says_is_text(ready):
     path, touch = ready.gates.new()
-    line = f"await asyncio.gather(*submit({path})) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
+    line = f"await run(*submit(path)) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
     result = ready.submit(
+        f"path, run = {path}, asyncio.gather\n"
         f"asyncio.get_running_loop().call_later(2, print, 'begun')\n{line}"
     )
     ready.poll(lambda: "begun" in result.stdout, 30, of=result)
     ready.interrupt()
     ready.wait(result, 30)
     assert "stopped after" in result.traceback
-    assert "await asyncio.gather(*submit(" in result.traceback
+    assert "at line 3: await run(*submit(path)) # " in result.traceback
     assert problem(result.traceback) is None
     (html,) = ready.poll(lambda: ready.widgets(_model_name="HTMLModel"), 10, of=result)
     assert "still running" in html.state["value"]

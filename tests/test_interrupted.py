@@ -236,9 +236,13 @@ def test_the_magic_takes_one_choice(ready):
 
 def click(kernel, subshell=None):
     (button,) = kernel.widgets(_model_name="ButtonModel", description="Cancel them")
+    click_button(kernel, button, subshell=subshell)
+
+
+def click_button(kernel, button, content=None, subshell=None):
     kernel.send_comm(
         button.comm_id,
-        {"method": "custom", "content": {"event": "click"}},
+        {"method": "custom", "content": content or {"event": "click"}},
         subshell=subshell,
     )
 
@@ -271,6 +275,19 @@ def test_the_button_cancels_while_a_later_cell_awaits(ready):
     later = ready.submit(until)
     click(ready)
     assert ready.wait(later, 15).status == "ok"
+    wait_until_told_that_none_runs(ready, interrupted_cell)
+
+
+def test_a_second_click_is_no_force_until_force_is_offered(ready):
+    ready.ok("ref = deaf.remote()\nawait asyncio.sleep(1)")  # until it has begun
+    interrupted_cell = interrupted(ready, "await ref")
+    (button,) = ready.widgets(_model_name="ButtonModel", description="Cancel them")
+    click(ready)
+    click_button(ready, button)
+    click_button(ready, button, {"event": "no click"})
+    ready.poll(lambda: button.state["description"] == "End by force", 15)
+    assert running(ready) == ["deaf"]
+    click_button(ready, button)
     wait_until_told_that_none_runs(ready, interrupted_cell)
 
 

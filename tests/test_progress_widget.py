@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from harness.malformed import MALFORMED, WHO
 from harness.notebooks import execute_notebook, write_notebook
 from ray_jupyter_async.tracking.progress import RefState
 
@@ -19,7 +20,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # `wait` and `settle` stand for awaits.
 SETUP = """
-import asyncio, contextvars, os, threading, time
+import asyncio, contextvars, logging, os, threading, time
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.notebook.cell_display import CellDisplay
 from ray_jupyter_async.notebook.cells import Cell
@@ -63,6 +64,12 @@ async def until(path):
     while not os.path.exists(path):
         await asyncio.sleep(0.01)
 
+class Log(logging.Handler):
+    def emit(self, record):
+        logged.append(record.getMessage())
+
+logged = []
+logging.getLogger("ray_jupyter_async").addHandler(Log())
 get_ipython().events.register("pre_run_cell", pre_run_cell)
 get_ipython().events.register("post_run_cell", lambda r: pump.cell_finished(cell))
 """
@@ -267,6 +274,35 @@ def test_cancelling_asks_for_what_was_clicked(page, cell_kernel):
         "[(['f-2'], False), (['f-1', 'f-2'], False), (['f-1', 'f-2', 'g-1'], False)]"
     )
     cell_kernel.ok("asked.clear()")
+
+
+def test_malformed_messages_leave_the_display_as_it_is(page, cell_kernel):
+    def send(content):
+        cell_kernel.send_comm(
+            page.widget.comm_id, {"method": "custom", "content": content}
+        )
+
+    for content in MALFORMED:
+        send(content)
+    send({"do": "open", "line": "no such line", **WHO})
+    for number in range(300):
+        send({"do": "show", "view": f"{number}", "request": ""})
+    written = {"state": {"lines": []}, "_esm": "evil()"}
+    cell_kernel.send_comm(page.widget.comm_id, {"method": "update", "state": written})
+    page.ask("open", line="f")
+    assert page.line("f")["pending"] == 2
+    page.ask("close", line="f")
+    assert {message["refs"] for message in page.told("refs")} == {"f"}
+    assert page.line("f")["cancelling"] == 0
+    assert "evil" not in page.widget.state["_esm"]
+    page.end()
+    (output,) = page.result.displays
+    cell_kernel.poll(lambda: output.text.startswith("f  2/2"))
+    assert cell_kernel.ok("asked").value == "[]"
+    # Each kind once.
+    logged = eval(cell_kernel.ok("logged").value)
+    assert len(logged) == len(set(logged)) > 10
+    assert all(text.startswith("refused a message of a page: ") for text in logged)
 
 
 def test_force_is_offered_when_cancelling_was_in_vain(page, cell_kernel):

@@ -392,6 +392,9 @@ def test_no_more_is_said_of_what_is_waited_for_than_is_known(known, said):
         ("all 2 CPUs busy, 9 queued", "all 2 CPUs busy, 3 queued"),
         ("all 2 CPUs busy, 2,000+ queued", "all 2 CPUs busy, 3 queued"),
         ("no node has 8 CPUs (cluster: 2)", "no node has 8 CPUs (cluster: 2)"),
+        # Resources whose names look like the end of a reason.
+        ("all 2 , queueds busy", "all 2 , queueds busy"),
+        (f"all 2 {'9' * 5000} queued busy", f"all 2 {'9' * 5000} queued busy"),
     ],
 )
 def test_no_more_are_queued_than_are_pending_by_now(tracker, reason, said):

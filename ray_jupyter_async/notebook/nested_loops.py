@@ -124,7 +124,7 @@ def unsafe_nesting() -> str | None:
     what = nested()
     if what == "nest-asyncio2":
         found = version("nest-asyncio2")
-        numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
+        numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdecimal())
         return None if numbers >= (1, 7, 3) else f"nest-asyncio2 {found}"
     return what
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MAX_LINES = 50
 OTHER_NAMES = "other names"
 
-_QUEUED = re.compile(r"([\d,]+)\+? queued")
+# The end of a reason; a resource may have any name, even one that looks like it.
+_QUEUED = re.compile(r"(?<=, )([0-9]{1,3}(?:,[0-9]{3}){0,4})\+? queued(?=;|$)")
 
 _PENDING = (
     RefState.PENDING_ARGS,

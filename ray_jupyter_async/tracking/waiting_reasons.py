@@ -16,6 +16,7 @@ from ray._private import worker as _worker_module
 
 from ..awaiting.gate import ClosedError
 from .connection import connected
+from .foreign_text import clean_name
 from .progress import RefState
 
 if TYPE_CHECKING:
@@ -221,6 +222,7 @@ def _for_an_actor(
 
 
 def _amount(name: str, amount: float) -> str:
+    name = clean_name(name)
     if name in _BYTES:
         return f"{_gib(amount)} of {name.replace('_', ' ')}"
     plural = "s" if amount > 1 and name.isupper() else ""
