@@ -287,14 +287,25 @@ class ObjectReader:
             Ends the wait; it runs the callback, on the calling thread.
         """
         with self._gate:
-            end: Callable[[], None] = ref._on_ready(callback)
+            return _EndSafely(ref._on_ready(callback), self._gate)
 
-        def end_safely() -> None:
-            # After a shutdown it would end the process.
-            with suppress(ClosedError), self._gate:
-                end()
 
-        return end_safely
+class _EndSafely:
+    """Ends a watch, unless the session has ended: that would end the process.
+
+    A class with slots, because there is one object for each pending ref and a
+    closure takes three times the memory.
+    """
+
+    __slots__ = ("_end", "_gate")
+
+    def __init__(self, end: Callable[[], None], gate: Gate) -> None:
+        self._end = end
+        self._gate = gate
+
+    def __call__(self) -> None:
+        with suppress(ClosedError), self._gate:
+            self._end()
 
 
 class _WhileOpen(list[Raw]):

@@ -83,23 +83,33 @@ class Readiness:
         _add(self._pulls, groups)
 
     def _watch_by_callback(self, await_: Await, ref: Ref) -> None:
-        # Weak, because Ray keeps the callback until the object exists: an await
-        # of a loop that was closed must not wait for that to be collected.
-        weak = weakref.ref(await_)
-
-        def ready(_error: BaseException | None) -> None:
-            # An object that stands for an error is ready, too; so is one that
-            # can no longer come to exist. Reading it tells.
-            await_ = weak()
-            if await_ is not None:
-                await_.unwatch = None
-                if not await_.done():
-                    readers.ready(await_)
-
-        await_.unwatch = self._objects.on_ready(ref, ready)
+        await_.unwatch = self._objects.on_ready(ref, _WhenReady(await_))
         # The await may have been cancelled meanwhile.
         if await_.done():
             release(await_)
+
+
+class _WhenReady:
+    """Callback of Ray's for an object that exists: hands its await to the readers.
+
+    Holds the await weakly, because Ray keeps the callback until the object exists:
+    an await of a loop that was closed must not wait for that to be collected. A
+    closure takes three times the memory, and there is one for each pending ref.
+    """
+
+    __slots__ = ("_await",)
+
+    def __init__(self, await_: Await) -> None:
+        self._await = weakref.ref(await_)
+
+    def __call__(self, _error: BaseException | None) -> None:
+        # An object that stands for an error is ready, too; so is one that can no
+        # longer come to exist. Reading it tells.
+        await_ = self._await()
+        if await_ is not None:
+            await_.unwatch = None
+            if not await_.done():
+                readers.ready(await_)
 
 
 def _lanes(
