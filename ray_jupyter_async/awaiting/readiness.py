@@ -74,16 +74,17 @@ class Readiness:
         if not ray_internals.HAS_ON_READY:
             _add(self._looks if need is Need.EXISTS else self._pulls, groups)
             return
+        now = time.monotonic()
         for group in groups:
             for await_ in group.awaits:
-                self._watch_by_callback(await_, group.ref)
+                self._watch_by_callback(await_, group.ref, now)
 
     def watch_pulls(self, groups: list[Group]) -> None:
         """Hand each await back when its object is on this node."""
         _add(self._pulls, groups)
 
-    def _watch_by_callback(self, await_: Await, ref: Ref) -> None:
-        await_.unwatch = self._objects.on_ready(ref, _WhenReady(await_))
+    def _watch_by_callback(self, await_: Await, ref: Ref, now: float) -> None:
+        await_.unwatch = self._objects.on_ready(ref, _WhenReady(await_, now))
         # The await may have been cancelled meanwhile.
         if await_.done():
             release(await_)
@@ -97,10 +98,11 @@ class _WhenReady:
     closure takes three times the memory, and there is one for each pending ref.
     """
 
-    __slots__ = ("_await",)
+    __slots__ = ("_await", "_since")
 
-    def __init__(self, await_: Await) -> None:
+    def __init__(self, await_: Await, since: float) -> None:
         self._await = weakref.ref(await_)
+        self._since = since
 
     def __call__(self, _error: BaseException | None) -> None:
         # An object that stands for an error is ready, too; so is one that can no
@@ -109,7 +111,7 @@ class _WhenReady:
         if await_ is not None:
             await_.unwatch = None
             if not await_.done():
-                readers.ready(await_)
+                readers.ready(await_, self._since)
 
 
 def _lanes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import os
 import queue
 import threading
@@ -37,6 +38,11 @@ MAX_READERS = 64
 #: turn of the GIL, which a busy thread beside does not give back for five
 #: milliseconds.
 SLICE = 1024
+#: Objects that become ready in a burst are read together, so that threads wake less
+#: often. The delay is this share of the time for which an object was awaited, and at
+#: most this many seconds.
+LATE_SHARE = 0.01
+LATE_SECONDS = 0.01
 #: Of what was read, how much is let go of before the GIL may change hands.
 LET_GO_STEP = 128
 
@@ -54,8 +60,11 @@ class Readers:
         # Read, not yet deserialised. Shared, so that whoever is free takes the
         # next: an object that holds up its reader holds up nothing behind it.
         self._raw: deque[tuple[Await, Any, Any]] = deque()
+        # Awaits whose objects became ready, and when they are due to be read, on the
+        # clock of `time.monotonic`.
         self._returned: deque[Await] = deque()
-        self._return_queued = False
+        self._due = math.inf
+        self._collected = -math.inf
         self._threads = 0
         self._progress = 0
         self._seen = (0.0, -1)
@@ -69,13 +78,23 @@ class Readers:
         """Fetch the values of awaits of one session; any thread."""
         self.call(self._begin, awaits, 0, False)
 
-    def ready(self, await_: Await) -> None:
-        """Say that an object exists; cheap, any thread, Ray's io thread too."""
+    def ready(self, await_: Await, since: float | None = None) -> None:
+        """Queue an await whose object exists; cheap, any thread, Ray's io thread too.
+
+        Parameters
+        ----------
+        since : float, optional
+            When the await began, on the clock of `time.monotonic`. If others have
+            just become ready, it may then be delayed to be read with more of them.
+        """
         self._returned.append(await_)
-        # Many of these arrive in a row; one job collects them all.
-        if not self._return_queued:
-            self._return_queued = True
-            self.call(self._collect)
+        due = now = time.monotonic()
+        if since is not None and now - self._collected < LATE_SECONDS:
+            due += min((now - since) * LATE_SHARE, LATE_SECONDS)
+        # Read after the append: `_collect` resets it before it empties the queue.
+        if due < self._due:
+            self._due = due
+            self.load_soon()
 
     def loaded_soon(self, await_: Await, ref: Any, raw: Any) -> None:
         """Queue what was read for deserialising; on any thread."""
@@ -133,9 +152,9 @@ class Readers:
         bool
             Whether work is waiting, so that it is worth calling again soon.
         """
-        if not self._raw and self._jobs.empty():
-            return False
         now = time.monotonic()
+        if not self._raw and self._jobs.empty() and now < self._due:
+            return False
         since, progress = self._seen
         if progress != self._progress:
             self._seen = (now, self._progress)
@@ -165,16 +184,9 @@ class Readers:
     def _run(self) -> None:
         while True:
             self._load_queued()
-            try:
-                job = self._jobs.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                with self._lock:
-                    # A job put before the lock was taken has counted this
-                    # thread as alive.
-                    if self._jobs.empty() and not self._raw:
-                        self._threads -= 1
-                        return
-                continue
+            job = self._next_job()
+            if job is None:
+                return
             try:
                 job()
             except BaseException:
@@ -185,8 +197,27 @@ class Readers:
             del job
             self._progress += 1
 
+    def _next_job(self) -> Callable[[], None] | None:
+        """Wait for a job; return None once this reader has ended."""
+        while True:
+            left = self._due - time.monotonic()
+            if left <= 0:
+                return self._collect
+            try:
+                return self._jobs.get(timeout=min(left, IDLE_SECONDS))
+            except queue.Empty:
+                if left < IDLE_SECONDS:
+                    continue
+            with self._lock:
+                # A job put before the lock was taken has counted this thread as
+                # alive.
+                if self._jobs.empty() and not self._raw and not self._returned:
+                    self._threads -= 1
+                    return None
+
     def _collect(self) -> None:
-        self._return_queued = False
+        self._due = math.inf
+        self._collected = time.monotonic()
         awaits = []
         while self._returned:
             awaits.append(self._returned.popleft())
