@@ -47,7 +47,8 @@ from .client_server import (
 from .client_waiter import ClientWaiter
 from .errors import ClientDisconnectedError, RayNotInitializedError, UnknownRefError
 from .observing import announce
-from .reading import raisable, readers
+from .reading import readers
+from .steering import raisable
 
 if TYPE_CHECKING:
     from .awaits import Await

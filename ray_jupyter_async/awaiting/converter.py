@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import observing, ray_internals
 from .future import RefFuture
+from .gate import ClosedError
 from .interruptible import interruptible
-from .observing import AwaitEvent, Outcome
+from .observing import AwaitEvent, Outcome, logger
 from .reading import readers
 from .sessions import session_of
+from .steering import raisable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,9 +134,17 @@ class Converter:
         await_.key = ref.binary()
         observing.announce([await_])
         await_.size = await_.session.size(raw)
-        value = await_.session.load(ref, raw)
-        error = ray_internals.error_of(value)
-        self.deliver(await_, None if error else value, error)
+        value: Any = None
+        try:
+            value = await_.session.load(ref, raw)
+            error = ray_internals.error_of(value)
+        except ClosedError:
+            return False  # the loop fails it when the session is over
+        except KeyboardInterrupt:
+            raise  # Stop, as in `ray.get`; the readers load it then
+        except BaseException as failure:
+            error = raisable(failure)
+        self.deliver(await_, None if error is not None else value, error)
         self._receive()
         return True
 
@@ -163,19 +173,32 @@ class Converter:
     def _receive(self) -> None:
         self._woken = False
         until = time.monotonic() + SLICE_SECONDS
-        events: list[AwaitEvent] | None = [] if observing.observed() else None
+        events: list[AwaitEvent] = []
+        try:
+            self._settle_arrived(until, events if observing.observed() else None)
+        finally:
+            # Whatever ended it: these awaits are settled, and are never seen again.
+            if events:
+                observing.emit(events)
+
+    def _settle_arrived(self, until: float, events: list[AwaitEvent] | None) -> None:
+        """Settle what has arrived, until a slice of time is over."""
         while self._arrived:
             # Taken off only when it has been delivered: a KeyboardInterrupt may
             # be raised between any two of these lines, and must lose nothing.
             await_, value, error = self._arrived[0]
             if not await_.done():
-                await_.settle(value, error)
                 if events is not None and await_.key is not None:
                     events.append(
                         observing.settled(
                             await_.key, await_.origin, error, await_.size, await_.need
                         )
                     )
+                try:
+                    await_.settle(value, error)
+                except Exception:
+                    # It must not keep those behind it from their results.
+                    logger.exception("a result could not be delivered")
             if await_.done():
                 self.forget(await_)
             self._arrived.popleft()
@@ -184,8 +207,6 @@ class Converter:
                 self._woken = True
                 self.soon(self._receive)
                 break
-        if events:
-            observing.emit(events)
 
     def forget(self, await_: Pending) -> None:
         """Let go of what is done; on the loop's thread."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .awaits import Need, release
+from .steering import fail
 
 if TYPE_CHECKING:
     from .awaits import Keeper, Session
@@ -82,4 +83,4 @@ class RefFuture(asyncio.Future[Any]):
         if error is None:
             self.set_result(value)
         else:
-            self.set_exception(error)
+            fail(self, error)

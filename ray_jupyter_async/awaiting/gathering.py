@@ -16,6 +16,7 @@ from .converter import as_future, converter_of, current_loop
 from .intake import Intake
 from .reading import readers
 from .sessions import all_local, local_session_of, not_a_ref
+from .steering import fail
 from .sweeping import Sweep
 from .waiting import wait
 
@@ -154,7 +155,7 @@ class Gathering(asyncio.Future[list[Any]]):
             self.set_result(self._results)
 
     def _fail(self, error: BaseException) -> None:
-        self.set_exception(error)
+        fail(self, error)
         # Nobody can be given the others. Their tasks run on, as coroutines that
         # were given do.
         self._drop_parts(cancel_task=False)

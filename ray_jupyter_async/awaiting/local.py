@@ -282,9 +282,11 @@ class LocalSession:
         """Deserialise one object; an error object is returned, not raised."""
         return self.objects.load(ref, raw)
 
-    def load_many(self, refs: list[Ref], raws: list[Raw]) -> list[Any]:
-        """Deserialise several objects; errors are returned, not raised."""
-        return self.objects.load_many(refs, raws)
+    def load_each(
+        self, refs: list[Ref], raws: list[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Deserialise several objects, and return the errors among them by index."""
+        return self.objects.load_each(refs, raws)
 
     def size(self, raw: Any) -> int | None:
         """Give the bytes of an object as they lie in the store."""

@@ -9,6 +9,7 @@ Each function says what it stands on and the versions it was seen in (2.40.0 and
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,9 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from .disconnects import before_disconnect as before_disconnect
 from .failures import VALUE, Description, describe_text
 from .gate import ClosedError, Gate
+from .steering import STOPS, fits_future, raisable
+
+logger = logging.getLogger("ray_jupyter_async")
 
 Ref: TypeAlias = "ObjectRef[Any]"
 #: What the object store gives before deserialising: data, metadata and, on
@@ -194,6 +198,46 @@ class ObjectReader:
             )
         return values
 
+    def load_each(
+        self, refs: Sequence[Ref], raws: Sequence[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Deserialise objects, and return the errors among them by their index.
+
+        An object whose class ends all of `load_many` (its `__setstate__` raises
+        SystemExit) fails by itself: then each is loaded, again, on its own.
+
+        Raises
+        ------
+        gate.ClosedError
+            If the session ends meanwhile.
+        """
+        try:
+            values = self.load_many(refs, raws)
+        except ClosedError:
+            raise
+        except BaseException:
+            return self._load_one_by_one(refs, raws)
+        return values, errors_of(values)
+
+    def _load_one_by_one(
+        self, refs: Sequence[Ref], raws: Sequence[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        values: list[Any] = []
+        errors: dict[int, BaseException] = {}
+        for i, (ref, raw) in enumerate(zip(refs, raws, strict=True)):
+            value: Any = None
+            try:
+                value = self.load(ref, raw)
+                error = error_of(value)
+            except ClosedError:
+                raise
+            except BaseException as failure:
+                error = raisable(failure)
+            if error is not None:
+                errors[i] = error
+            values.append(value)
+        return values, errors
+
     def look_at(self, key: bytes, owner: bytes) -> Description | None:
         """Return what an object is, as `what_is`; None if it is not on this node."""
         try:
@@ -341,36 +385,43 @@ def _nodes() -> list[dict[str, Any]]:
 
 
 def errors_of(values: Sequence[object]) -> dict[int, BaseException]:
-    """Give the errors among loaded objects by their index, see `error_of`."""
-    found = [i for i, value in enumerate(values) if isinstance(value, RayError)]
+    """Return the errors among loaded objects by their index, see `error_of`."""
+    found = [i for i, value in enumerate(values) if issubclass(type(value), RayError)]
     return {i: error for i in found if (error := error_of(values[i])) is not None}
 
 
 def error_of(value: object) -> BaseException | None:
-    """Give the error that a loaded object stands for, or None if it is a value.
+    """Return the error that a loaded object stands for, or None if it is a value.
 
     As in `ray.get`: a task's exception becomes an instance of its own class as
     well as of `RayTaskError`; every other `RayError` is raised as it is. An
-    exception that a task *returned* is a value.
+    exception that a task *returned* is a value. Never raises.
 
-    Two kinds cannot be raised through an event loop. `StopIteration` becomes a
-    `RuntimeError`, as PEP 479 has it. An exception that is no `Exception`
-    (`SystemExit`, `CancelledError`...) would stop the loop or pass for a
-    cancelled await: those stay a plain `RayTaskError` with the `cause`.
+    Some exceptions cannot be raised through an event loop, see `steering`:
+    `StopIteration` and `StopAsyncIteration` become a `RuntimeError`, as PEP 479 and
+    PEP 525 have it; `SystemExit`, `KeyboardInterrupt`, `GeneratorExit` and
+    `CancelledError` stay a plain `RayTaskError` with the `cause`. So does an exception
+    whose class Ray cannot combine with its own.
     """
-    if not isinstance(value, RayError):
+    # Not by `isinstance`, which runs the `__class__` of a user's object.
+    if not issubclass(type(value), RayError):
         return None
-    if not isinstance(value, RayTaskError):
-        return value
-    cause = getattr(value, "cause", None)
-    if isinstance(cause, StopIteration):
-        stopped = RuntimeError("the Ray task raised StopIteration")
-        stopped.__cause__ = value
-        return stopped
-    if cause is not None and not isinstance(cause, Exception):
-        return value
-    error = cast(Any, value).as_instanceof_cause()
-    return cast(BaseException, error)
+    plain = raisable(cast(BaseException, value))
+    if not issubclass(type(value), RayTaskError):
+        return plain
+    try:
+        error: object = cast(Any, RayTaskError).as_instanceof_cause(value)
+    except BaseException:
+        # Code of the exception's class. Ray 2.40 raises this to its callers, 2.60
+        # does so for what is no Exception.
+        logger.debug("Ray could not make an error of a task's", exc_info=True)
+        return plain
+    for stop in STOPS:
+        if issubclass(type(error), stop):
+            stopped = RuntimeError(f"the Ray task raised {stop.__name__}")
+            stopped.__cause__ = plain
+            return stopped
+    return cast(BaseException, error) if fits_future(error) else plain
 
 
 def cancel_task(ref: Ref, *, force: bool, recursive: bool) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from . import ray_internals
 from .awaits import Need, release
 from .gate import ClosedError
-from .reading import raisable, readers
+from .reading import readers
+from .steering import raisable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -199,8 +200,11 @@ class _Waiter:
         except ClosedError:
             self._session.sit_out_end()
         except BaseException as error:
-            self._running = False
-            for await_ in waiting:
+            with self._lock:
+                self._running = False
+                arrived = [await_ for _, await_ in self._inbox]
+                self._inbox.clear()
+            for await_ in [*waiting, *arrived]:
                 await_.keeper.deliver(await_, None, raisable(error))
                 await_.keeper.wake()
         finally:

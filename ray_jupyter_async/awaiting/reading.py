@@ -17,11 +17,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import ray_internals
 from .gate import ClosedError
 from .observing import logger
+from .steering import raisable
 
 if TYPE_CHECKING:
     from .awaits import Await, Session
@@ -183,18 +185,21 @@ class Readers:
 
     def _run(self) -> None:
         while True:
-            self._load_queued()
-            job = self._next_job()
-            if job is None:
-                return
+            # Whatever ends a piece of work, the thread goes on: one that died would
+            # still be counted, and the pool is full at `MAX_READERS`.
             try:
+                self._load_queued()
+                job = self._next_job()
+                if job is None:
+                    return
                 job()
             except BaseException:
                 # SystemExit too: Ray raises it in its callers at a shutdown,
                 # and the awaits concerned are failed by their loop.
-                logger.debug("a reader's job ended early", exc_info=True)
+                with suppress(BaseException):  # out of a handler of the logger's
+                    logger.debug("a reader's job ended early", exc_info=True)
             # A local that lives on would pin the batch until the next job.
-            del job
+            job = None
             self._progress += 1
 
     def _next_job(self) -> Callable[[], None] | None:
@@ -288,15 +293,6 @@ class Readers:
 
 def _nothing() -> None:
     pass
-
-
-def raisable(error: BaseException) -> BaseException:
-    """Give an error that a future can carry without stopping its loop."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    wrapped = RuntimeError(f"reading the object raised {error!r}")
-    wrapped.__cause__ = error
-    return wrapped
 
 
 #: The pool. One a process: readers have no state of a loop or of a session.

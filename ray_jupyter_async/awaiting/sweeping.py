@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import observing, ray_internals
 from .awaits import Need
+from .gate import ClosedError
 from .observing import AwaitEvent, logger
-from .reading import raisable, readers
+from .reading import readers
+from .steering import raisable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +187,12 @@ class Sweep:
             session.sit_out_end()  # with the refs; the loop fails it then
 
     def _sweep(self, start: int, refs: list[Ref]) -> None:
-        positions, raws = self.session.read_ready(refs)
+        try:
+            positions, raws = self.session.read_ready(refs)
+        except ClosedError:
+            raise
+        except Exception:  # each finds out by itself why
+            positions, raws = [], []
         if len(positions) < len(refs):
             found = set(positions)
             left = [(start + i, ref) for i, ref in enumerate(refs) if i not in found]
@@ -219,9 +226,8 @@ class Sweep:
             refs = refs[positions[0] : positions[-1] + 1]
         else:
             refs = [refs[i] for i in positions]
-        values = self.session.load_many(refs, raws)
+        values, errors = self.session.load_each(refs, raws)
         readers.moved()
-        errors = ray_internals.errors_of(values)
         for i, error in errors.items():
             values[i] = error
         if observing.observed():

@@ -11,6 +11,7 @@ from .awaits import Need
 from .intake import Intake
 from .reading import readers
 from .sessions import session_of
+from .steering import fail
 
 if TYPE_CHECKING:
     from .awaits import Part
@@ -29,7 +30,7 @@ class _Waiting(asyncio.Future[None]):
         if self.done():
             return
         if error is not None:
-            self.set_exception(error)
+            fail(self, error)
             return
         self.ready.add(part.index)
         if len(self.ready) == self._num_returns:
