@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import ray
 
-from .completion import as_completed
 from .converter import as_future
-from .in_order import drop, in_order, next_of
+from .flow import Flow
 from .reading import readers
-from .sessions import require_session
+from .sessions import require_session, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +26,7 @@ def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
     ordered: bool = True,
     return_exceptions: bool = False,
     cancel_task: bool = False,
-) -> AsyncIterator[Any]:
+) -> Flow:
     """Submit a remote function for each input, and iterate over the results.
 
     ::
@@ -57,7 +55,9 @@ def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
     Returns
     -------
     async iterator
-        To leave it early and at once, close it: `contextlib.aclosing`.
+        A step that is cancelled or timed out loses nothing. To leave it early and at
+        once, close it: `async with`, `aclose()` or `contextlib.aclosing`. An error of
+        an iterable is raised after the results of the inputs before it.
 
     Raises
     ------
@@ -69,78 +69,41 @@ def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
     submit = getattr(fn, "remote", None)
     if not callable(submit):
         raise TypeError(
-            f"map() takes a remote function or actor method, got {fn!r:.80}; "
+            f"map() takes a remote function or actor method, got {shown(fn)}; "
             "decorate it with @ray.remote"
         )
     if not iterables:
         raise TypeError("map() takes at least one iterable of inputs")
     if max_in_flight is not None and max_in_flight < 1:
         raise ValueError(f"max_in_flight must be at least 1, got {max_in_flight}")
-    inputs = _Inputs(iterables)
-    if ordered:
-        return _ordered(submit, inputs, max_in_flight, return_exceptions, cancel_task)
-    return _as_completed(submit, inputs, max_in_flight, return_exceptions, cancel_task)
-
-
-async def _ordered(
-    submit: Callable[..., Any],
-    inputs: _Inputs,
-    max_in_flight: int | None,
-    return_exceptions: bool,
-    cancel_task: bool,
-) -> AsyncIterator[Any]:
-    async def futures() -> AsyncIterator[RefFuture]:
-        async for items in inputs:
-            yield as_future(submit(*items), cancel_task=cancel_task)
-
-    limit = max_in_flight or await _twice_the_cpus()
-    results = in_order(futures(), limit, return_exceptions=return_exceptions)
-    try:
-        async for result in results:
-            yield result
-    finally:
-        await results.aclose()
-
-
-async def _as_completed(
-    submit: Callable[..., Any],
-    inputs: _Inputs,
-    max_in_flight: int | None,
-    return_exceptions: bool,
-    cancel_task: bool,
-) -> AsyncIterator[Any]:
-    limit = max_in_flight or await _twice_the_cpus()
-    results = as_completed(
-        with_results=True, raise_errors=not return_exceptions, cancel_task=cancel_task
+    return Flow(
+        _Submitted(submit, _Inputs(iterables), cancel_task=cancel_task),
+        max_in_flight or _twice_the_cpus,
+        ordered=ordered,
+        return_exceptions=return_exceptions,
     )
-    # Both at once: a source that is slow holds back no result.
-    following: asyncio.Task[list[Any]] | None = None
-    arriving: asyncio.Task[Any] | None = None
-    exhausted = False
-    try:
-        while True:
-            if following is None and not exhausted and len(results) < limit:
-                following = asyncio.ensure_future(next_of(inputs))
-            if arriving is None and len(results):
-                arriving = asyncio.ensure_future(next_of(results))
-            waiting = [task for task in (following, arriving) if task is not None]
-            if not waiting:
-                return
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if following is not None and following.done():
-                done, following = following, None
-                try:
-                    results.add(submit(*done.result()))
-                except StopAsyncIteration:
-                    exhausted = True
-            if arriving is not None and arriving.done():
-                done, arriving = arriving, None
-                yield done.result()[1]
-    finally:
-        for task in (following, arriving):
-            if task is not None:
-                drop(task)
-        results.close()
+
+
+class _Submitted:
+    """The futures of tasks, each submitted when it is asked for."""
+
+    def __init__(
+        self, submit: Callable[..., Any], inputs: _Inputs, *, cancel_task: bool
+    ) -> None:
+        self._submit = submit
+        self._inputs = inputs
+        self._cancel_task = cancel_task
+
+    def __aiter__(self) -> _Submitted:
+        return self
+
+    async def __anext__(self) -> RefFuture:
+        items = await anext(self._inputs)
+        try:
+            ref = self._submit(*items)
+        except StopAsyncIteration as error:  # would pass for the end of the inputs
+            raise RuntimeError("submitting raised StopAsyncIteration") from error
+        return as_future(ref, cancel_task=self._cancel_task)
 
 
 class _Inputs:

@@ -121,7 +121,7 @@ def require_session() -> None:
 def not_a_ref(given: object, expected: str = "a ray.ObjectRef") -> str:
     """Say what was given where a ref was expected, and what may be meant."""
     kind = f"{type(given).__module__}.{type(given).__qualname__}"
-    message = f"expected {expected}, got {given!r:.80} of type {kind}"
+    message = f"expected {expected}, got {shown(given)} of type {kind}"
     if isinstance(given, (list, tuple, set, frozenset)):
         return f"{message}; to await several, use gather(*refs)"
     if kind.endswith("ObjectRefGenerator"):
@@ -129,6 +129,14 @@ def not_a_ref(given: object, expected: str = "a ray.ObjectRef") -> str:
     if callable(getattr(given, "remote", None)):
         return f"{message}; did you forget to call .remote()?"
     return message
+
+
+def shown(given: object) -> str:
+    """Return the start of an object's `repr`, for a message about it."""
+    try:
+        return f"{given!r:.80}"
+    except Exception:  # the message is of more use than this error
+        return "an object whose repr() raises"
 
 
 def _note_fork() -> None:

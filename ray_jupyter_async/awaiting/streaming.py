@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from ray import ObjectRefGenerator
 
 from .converter import as_future
-from .in_order import in_order
+from .flow import Flow
 from .sessions import not_a_ref
 
 if TYPE_CHECKING:
     from .future import RefFuture
 
 
-def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> AsyncIterator[Any]:
+def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> Flow:
     """Iterate over the values that a remote generator yields.
 
     ::
@@ -35,7 +34,9 @@ def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> AsyncIterator
     -------
     async iterator
         Ends with the generator, or with the error that it, or a value, failed
-        with. Leaving it early lets go of what was fetched; the task runs on.
+        with. A step that is cancelled or timed out loses nothing. Leaving it early
+        drops what was fetched; the task runs on. To leave it at once, close it:
+        `async with`, `aclose()` or `contextlib.aclosing`.
 
     Raises
     ------
@@ -48,9 +49,17 @@ def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> AsyncIterator
         raise TypeError(not_a_ref(generator, "a ray.ObjectRefGenerator"))
     if prefetch < 1:
         raise ValueError(f"prefetch must be at least 1, got {prefetch}")
-    return in_order(_futures(generator), prefetch)
+    return Flow(_Futures(generator), prefetch)
 
 
-async def _futures(generator: Any) -> AsyncIterator[RefFuture]:
-    async for ref in generator:
-        yield as_future(ref)
+class _Futures:
+    """The futures of a generator's refs, each begun when it is asked for."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def __aiter__(self) -> _Futures:
+        return self
+
+    async def __anext__(self) -> RefFuture:
+        return as_future(await anext(self._generator))
