@@ -25,12 +25,12 @@ LONGEST_TRACEBACK = 20_000
 #: Characters of a text in which the error's class and message are looked for.
 _LONGEST_SEARCHED = 200_000
 
-#: So many errors of one cell, class and message bring their traceback along...
-_TOLD_EACH = 3
-#: ...and of so many groups it is remembered how often they did.
+#: Errors of one cell, class and message that bring their traceback along...
+_WITH_TRACEBACK = 3
+#: ...and groups of them for which the number is remembered.
 _GROUPS = 1_000
 
-_told: dict[tuple[object, str, str], int] = {}
+_counts: dict[tuple[object, str, str], int] = {}
 
 # Slots of Python's own types: what they return cannot be overridden by a class.
 _DICT: Any = BaseException.__dict__["__dict__"]
@@ -85,12 +85,12 @@ def describe(error: BaseException, origin: object) -> Description:
     if not text:
         return Description(kind, message, "")
     group = (origin, kind, message)
-    told = _told.get(group, 0)
-    if told >= _TOLD_EACH:
+    count = _counts.get(group, 0)
+    if count >= _WITH_TRACEBACK:
         return Description(kind, message, "")
-    if len(_told) >= _GROUPS:
-        _told.clear()
-    _told[group] = told + 1
+    if len(_counts) >= _GROUPS:
+        _counts.clear()
+    _counts[group] = count + 1
     return Description(kind, message, cut_middle(text, LONGEST_TRACEBACK))
 
 
