@@ -16,7 +16,7 @@ from collections import deque
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from . import observing, ray_internals
+from . import observing
 from .future import RefFuture
 from .gate import ClosedError
 from .interruptible import interruptible
@@ -24,6 +24,7 @@ from .observing import AwaitEvent, Outcome, logger
 from .reading import readers
 from .sessions import session_of
 from .steering import raisable
+from .task_errors import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +138,7 @@ class Converter:
         value: Any = None
         try:
             value = await_.session.load(ref, raw)
-            error = ray_internals.error_of(value)
+            error = error_of(value)
         except ClosedError:
             return False  # the loop fails it when the session is over
         except KeyboardInterrupt:

@@ -9,7 +9,6 @@ Each function says what it stands on and the versions it was seen in (2.40.0 and
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,14 +18,13 @@ from typing import Any, TypeAlias, cast
 import ray
 from ray import ObjectRef
 from ray._private import worker as _worker_module
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError
 
 from .disconnects import before_disconnect as before_disconnect
 from .failures import VALUE, Description, describe_text
 from .gate import ClosedError, Gate
-from .steering import STOPS, fits_future, raisable
-
-logger = logging.getLogger("ray_jupyter_async")
+from .steering import raisable
+from .task_errors import error_of, errors_of
 
 Ref: TypeAlias = "ObjectRef[Any]"
 #: What the object store gives before deserialising: data, metadata and, on
@@ -382,46 +380,6 @@ def size_of(raw: Raw) -> int:
 def _nodes() -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
     return nodes
-
-
-def errors_of(values: Sequence[object]) -> dict[int, BaseException]:
-    """Return the errors among loaded objects by their index, see `error_of`."""
-    found = [i for i, value in enumerate(values) if issubclass(type(value), RayError)]
-    return {i: error for i in found if (error := error_of(values[i])) is not None}
-
-
-def error_of(value: object) -> BaseException | None:
-    """Return the error that a loaded object stands for, or None if it is a value.
-
-    As in `ray.get`: a task's exception becomes an instance of its own class as
-    well as of `RayTaskError`; every other `RayError` is raised as it is. An
-    exception that a task *returned* is a value. Never raises.
-
-    Some exceptions cannot be raised through an event loop, see `steering`:
-    `StopIteration` and `StopAsyncIteration` become a `RuntimeError`, as PEP 479 and
-    PEP 525 have it; `SystemExit`, `KeyboardInterrupt`, `GeneratorExit` and
-    `CancelledError` stay a plain `RayTaskError` with the `cause`. So does an exception
-    whose class Ray cannot combine with its own.
-    """
-    # Not by `isinstance`, which runs the `__class__` of a user's object.
-    if not issubclass(type(value), RayError):
-        return None
-    plain = raisable(cast(BaseException, value))
-    if not issubclass(type(value), RayTaskError):
-        return plain
-    try:
-        error: object = cast(Any, RayTaskError).as_instanceof_cause(value)
-    except BaseException:
-        # Code of the exception's class. Ray 2.40 raises this to its callers, 2.60
-        # does so for what is no Exception.
-        logger.debug("Ray could not make an error of a task's", exc_info=True)
-        return plain
-    for stop in STOPS:
-        if issubclass(type(error), stop):
-            stopped = RuntimeError(f"the Ray task raised {stop.__name__}")
-            stopped.__cause__ = plain
-            return stopped
-    return cast(BaseException, error) if fits_future(error) else plain
 
 
 def cancel_task(ref: Ref, *, force: bool, recursive: bool) -> None:

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import ray_internals
 from .gate import ClosedError
 from .observing import logger
 from .steering import raisable
+from .task_errors import error_of
 
 if TYPE_CHECKING:
     from .awaits import Await, Session
@@ -271,7 +271,7 @@ class Readers:
             try:
                 await_.size = await_.session.size(raw)
                 value = await_.session.load(ref, raw)
-                error = ray_internals.error_of(value)
+                error = error_of(value)
             except ClosedError:
                 await_.session.sit_out_end()
                 continue
