@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import gc
 import inspect
+import os
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from ray import cloudpickle
 from ray_jupyter_async import patched
 from ray_jupyter_async.awaiting import disconnects, gather_patch
 from ray_jupyter_async.awaiting.observing import origin
+from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
 from ray_jupyter_async.replaced import replaced
 from ray_jupyter_async.tracking.tracking import Tracking
 
@@ -122,6 +125,26 @@ def test_all_pickle_while_in_and_afterwards(ray_session):
     assert done.stdout.split() == names * 2, done.stderr
 
 
+def test_input_is_as_before_while_a_terminal_shows_lines():
+    original = builtins.input
+    leader, follower = os.openpty()
+    try:
+        with open(follower, "w", encoding="utf-8") as stream:
+            screen = TerminalScreen(stream)
+            screen.show("block", lambda: ["a line"])
+            held = builtins.input
+            try:
+                assert held is not original
+                assert _description(held) == _description(original)
+                assert cloudpickle.loads(cloudpickle.dumps(held)) is held
+            finally:
+                screen.end("block", "")
+            assert builtins.input is original
+            cloudpickle.dumps(held)
+    finally:
+        os.close(leader)
+
+
 def test_functions_imported_by_name_work_in_tasks_and_actors(everything):
     @ray.remote(num_cpus=0)
     def task(given):
@@ -146,7 +169,9 @@ def _frames_of_ours(error):
     ]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="hidden there, not removed")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="frames that can be removed are of Python 3.11"
+)
 def test_errors_have_no_frame_of_ours(everything):
     @ray.remote(num_cpus=0)
     def fails():

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import os
 import re
 import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
+
+from ..replaced import Link
 
 if sys.platform != "win32":
     import termios
@@ -111,9 +114,18 @@ class TerminalScreen:
                 self._watch(stream)
         original = builtins.input
 
+        link: _Hiding | None = _Hiding(self)
+
+        @functools.wraps(original)
         def read(prompt: object = "", /) -> str:
-            with self.hidden():
-                return original(prompt)
+            __tracebackhide__ = _rich_traceback_omit = True
+            try:
+                with contextlib.nullcontext() if link is None else link.hidden():
+                    return original(prompt)
+            except BaseException as error:
+                if link is not None:
+                    link.hide(error)
+                raise
 
         _replace(self._taken, builtins, "input", read)
         threading.Thread(
@@ -200,6 +212,13 @@ class TerminalScreen:
         self._blocks.clear()
         self._drawn = False
         self._give_back()
+
+
+class _Hiding(Link):
+    """The link from the `input` that was put in to the screen."""
+
+    def __init__(self, screen: TerminalScreen) -> None:
+        self.hidden = screen.hidden
 
 
 def is_screen(stream: object) -> bool:
