@@ -20,6 +20,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..awaiting.interruptible import blocked_in_ray, cancellation
 from ..replaced import replaced
 from .cell_tasks import cancel_tasks_of
 from .debuggers import have_breakpoints_work_again, hide_from_debuggers
@@ -223,15 +224,15 @@ class Interrupts:
             self._pressed = None if cell is None else now
             self._raised = True
             signal.default_int_handler(signum, frame)
-        if place is Place.BACKGROUND and since > _BLOCKED:
+        if place is Place.BACKGROUND and max(since, blocked_in_ray()) > _BLOCKED:
             self._pressed = now
             self._raised = True
             if cell is not None:
                 # Before the loop steps them: they may block as this one does.
                 cancel_tasks_of(cell.id, cell.task, cell.loop)
             # A KeyboardInterrupt would end the loop, and with it the kernel. A
-            # task that raises this is a cancelled task.
-            raise asyncio.CancelledError("interrupted")
+            # task that raises a CancelledError is a cancelled task.
+            raise cancellation(frame)
         if cell is not None and not self._asked_loop:
             self._asked_loop = True
             # Unlike tornado's `add_callback` it wakes the loop also when called on

@@ -22,7 +22,7 @@ from typing import Any
 
 from ray import ObjectRef
 
-from ..awaiting.interruptible import interruptible
+from ..awaiting.interruptible import BlockingInRay, interruptible
 from ..awaiting.observing import AwaitEvent, Outcome, origin
 from ..awaiting.ray_internals import local_implementation
 from ..awaiting.reading import readers
@@ -174,7 +174,8 @@ class BlockingGets:
             del refs
             resolved = False
             try:
-                values = original(*args, **kwargs)
+                with BlockingInRay():
+                    values = original(*args, **kwargs)
             except BaseException as error:
                 link.hide(error)
                 raise
