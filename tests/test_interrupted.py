@@ -134,6 +134,38 @@ def test_by_default_no_task_is_ended(ready):
     assert running(ready) == ["work"]
 
 
+# Other ways to show a traceback; "before" takes the place of the shell's own.
+RICH = "import rich.traceback; _ = rich.traceback.install(width=100)"
+CUSTOM = "get_ipython().set_custom_exc((BaseException,), lambda *_, **__: print('!'))"
+RELOAD = "%unload_ext ray_jupyter_async\n{}\n%load_ext ray_jupyter_async"
+OTHER_TRACEBACKS = {
+    "rich before": RELOAD.format(RICH),
+    "rich after": RICH,
+    "set_custom_exc": CUSTOM,
+    "xmode": "%xmode Minimal",
+}
+ITS_OWN = RELOAD.format(
+    "for name in ('showtraceback', '_showtraceback', 'showsyntaxerror'):\n"
+    "    vars(get_ipython()).pop(name, None)\n"
+    "get_ipython().set_custom_exc((), None)\n"
+    "%xmode Context"
+)
+
+
+@pytest.mark.parametrize("other", OTHER_TRACEBACKS.values(), ids=OTHER_TRACEBACKS)
+def test_another_traceback_display_leaves_the_report(ready, other):
+    ready.ok(other)
+    try:
+        result = interrupted(ready, "await work.remote()")
+        shown = result.traceback + result.stderr
+        assert shown.count("Still running: 1 Ray task (1 × work)") == 1, str(result)
+        notices = [o for o in result.displays if "of this cell still" in o.text]
+        assert len(notices) == 1
+        assert "Ended: 1 Ray task (1 × work)" in ready.ok("%ray_cancel").stdout
+    finally:
+        ready.ok(ITS_OWN)
+
+
 def test_cell_ends_what_this_cell_submitted_and_nothing_older(ready):
     ready.ok("%config RayAsync.cancel_on_interrupt = 'cell'")
     ready.ok("earlier = holder.hold.remote(); at_work = work.remote()")

@@ -211,9 +211,9 @@ class Extension:
         self.interrupted.cell_started(cell)
         self._pump.cell_started(cell)
 
-    def _cell_ended(self, cell: Cell) -> None:
+    def _cell_ended(self, cell: Cell, error: BaseException | None) -> None:
         self.interrupts.cell_ended(cell.id)
-        self.interrupted.cell_ended(cell)
+        self.interrupted.cell_ended(cell, error)
         self._tracking.blocking.cell_ended(cell.id)
         self._pump.cell_finished(cell.id)
         if self._terminal is not None:

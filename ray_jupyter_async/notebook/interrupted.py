@@ -6,12 +6,14 @@ When and where an interrupt is raised is in `interrupts`; here it has been.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..tracking.recent import Recent
 from .cancel_notice import CancelNotice
 from .cell_sources import cell_line
+from .plain_text import print_text
 from .progress_words import format_elapsed, shortened
 from .task_words import count
 
@@ -32,6 +34,8 @@ _SHOW = "_showtraceback"
 # `run_cell_async` does not: the next cell that awaits would be told as failed.
 _FAILED_TO_DISPLAY = "_last_traceback_during_displayhook"
 _LONGEST_LINE = 80
+# What an interrupt raises in a cell.
+_RAISED = (KeyboardInterrupt, asyncio.CancelledError)
 
 
 class _Began(NamedTuple):
@@ -106,9 +110,20 @@ class InterruptedCells:
             setattr(self._shell, _FAILED_TO_DISPLAY, False)
         self._began[cell.id] = _Began(cell.number, time.monotonic())
 
-    def cell_ended(self, cell: Cell) -> None:
-        """End tasks as configured, where the cell kept the interrupt to itself."""
-        if self._interrupts.interrupted and self._told != cell.id:
+    def cell_ended(self, cell: Cell, error: BaseException | None) -> None:
+        """Report what `_show` has not: another display of tracebacks has its place.
+
+        ``rich.traceback.install()`` replaces the shell's method, and exceptions of
+        `set_custom_exc` never reach it. A cell that caught the interrupt shows
+        nothing, but its tasks end as configured.
+        """
+        if not self._interrupts.interrupted or self._told == cell.id:
+            return
+        if isinstance(error, _RAISED):
+            report, running = self._report(cell, error)
+            self._print(report)
+            self._show_notice(cell, running)
+        else:
             self._told = self.last = cell.id
             self._end_tasks(cell)
 
@@ -122,19 +137,39 @@ class InterruptedCells:
         if (
             cell is None
             or not self._interrupts.interrupted
-            or not issubclass(etype, (KeyboardInterrupt, asyncio.CancelledError))
+            or not issubclass(etype, _RAISED)
         ):
             self._show_whole(etype, error, traceback)
             return
+        report, running = self._report(cell, error)
+        if self._before is None:
+            # Without a word on Ray, the traceback of blocking code says more.
+            short = len(report) > 1 or not issubclass(etype, KeyboardInterrupt)
+            self._show_whole(etype, error, report if short else traceback)
+        else:
+            # Another display of tracebacks, which may ignore the text it is passed.
+            self._show_whole(etype, error, traceback)
+            self._print(report)
+        self._show_notice(cell, running)
+
+    def _report(
+        self, cell: Cell, error: BaseException
+    ) -> tuple[list[str], list[RunningTask]]:
+        """End tasks as configured; return the lines to show, and what runs on."""
         self._told = self.last = cell.id
         awaited = self._what_was_awaited(cell)
         asked, running = self._end_tasks(cell)
-        # Of code that has nothing to do with Ray, the traceback tells more.
-        if awaited or asked or running or not issubclass(etype, KeyboardInterrupt):
-            traceback = [f"{shortened(etype.__name__)}: {self._where(cell, error)}"]
-            traceback += [awaited] if awaited else []
-            traceback += self._what_became(cell, asked, running)
-        self._show_whole(etype, error, traceback)
+        lines = [f"{shortened(type(error).__name__)}: {self._where(cell, error)}"]
+        lines += [awaited] if awaited else []
+        lines += self._what_became(cell, asked, running)
+        return lines, running
+
+    def _print(self, report: list[str]) -> None:
+        """Print a report below somebody else's traceback, if it is about Ray."""
+        if len(report) > 1:
+            print_text("\n".join(report), sys.stderr)
+
+    def _show_notice(self, cell: Cell, running: list[RunningTask]) -> None:
         if running and getattr(self._shell, "kernel", None) is not None:
             self._notices = [notice for notice in self._notices if notice.open]
             self._notices.append(CancelNotice(cell, running, self._tasks))

@@ -35,14 +35,15 @@ class RunningCells:
     shell
         Its events call `started` and `ended`.
     on_start, on_end
-        Called with the cell as its code begins and after it has ended.
+        Called with the cell as its code begins, and after it has ended with the
+        error that its code raised, if any.
     """
 
     def __init__(
         self,
         shell: InteractiveShell,
         on_start: Callable[[Cell], None],
-        on_end: Callable[[Cell], None],
+        on_end: Callable[[Cell, BaseException | None], None],
     ) -> None:
         self._shell = shell
         self._on_start = on_start
@@ -91,8 +92,9 @@ class RunningCells:
             self._running.pop(thread, None)
         # A sync cell runs in the kernel's own context, which outlives it.
         origin.set(runs[-1].cell.id if runs else None)
+        error = getattr(result, "error_in_exec", None)
         for cell in reversed(ended):
-            self._on_end(cell)
+            self._on_end(cell, error if cell is ended[0] else None)
 
     def current(self) -> Cell | None:
         """Return the cell that runs on this thread, if any."""
