@@ -13,7 +13,7 @@ from IPython import display as _ipython
 
 from .comm_messages import answer_at_once
 from .plain_text import markup
-from .task_words import count, does_not_yield
+from .task_words import count, did_not_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,9 @@ _update_display: Callable[..., Any] = _ipython.update_display
 
 #: Seconds between two looks at what still runs.
 _LOOK = 0.25
-#: Seconds after which a task that was cancelled counts as one that does not yield.
+#: Seconds between two looks at which of the methods that were cancelled have begun.
+_ASK = 2.0
+#: Seconds after which a task that was cancelled counts as one that did not stop.
 PATIENCE = 3.0
 
 
@@ -56,6 +58,9 @@ class CancelNotice:
         self._tasks = tasks
         self._asked_at: float | None = None
         self._forced = False
+        # Which methods have begun, and when that is to be asked next.
+        self._begun: dict[bytes, bool] = {}
+        self._ask_at = 0.0
         self._closed = threading.Event()
         # Copies: a context cannot be entered while somebody else is in it.
         self._context = cell.context.copy()
@@ -125,6 +130,9 @@ class CancelNotice:
                 if not self._tasks:
                     self.close()
                     return
+                if self._waited_in_vain() and time.monotonic() >= self._ask_at:
+                    self._begun = self._all.begun(self._tasks)
+                    self._ask_at = time.monotonic() + _ASK
                 self._say()
         except Exception:
             logger.debug("the notice of an interrupt ended", exc_info=True)
@@ -149,4 +157,4 @@ class CancelNotice:
             return f"{count(self._tasks)} of this cell still running"
         if not self._waited_in_vain():
             return f"Cancelling {count(self._tasks)} …"
-        return does_not_yield(self._tasks)
+        return " ".join(did_not_stop(self._tasks, self._begun, "The button kills"))

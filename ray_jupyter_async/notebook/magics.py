@@ -16,7 +16,7 @@ from ..awaiting import is_patched
 from .nested_loops import nested
 from .plain_text import one_line, print_text
 from .refs_table import refs_table
-from .task_words import count, does_not_yield
+from .task_words import count, did_not_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,9 +140,8 @@ class RayAsyncMagics(Magics):
         if len(left) < len(asked):
             print_text(f"Ended: {count(task for task in asked if task not in left)}")
         if left:
-            print_text(does_not_yield(left))
-            if not all(task.of_actor for task in left):
-                print_text("The same with --force ends them by killing their workers")
+            begun = self._extension.tasks.begun(left)
+            print_text("\n".join(did_not_stop(left, begun, "`--force` kills")))
 
 
 def _status(extension: Extension) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .progress_words import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..tracking.running_tasks import RunningTask
 
@@ -23,13 +23,46 @@ def count(tasks: Iterable[RunningTask]) -> str:
     return f"{total:,} Ray task{'s' if total != 1 else ''} ({', '.join(told)})"
 
 
-def does_not_yield(tasks: list[RunningTask]) -> str:
-    """Say why tasks that were cancelled still run."""
+def did_not_stop(
+    tasks: Iterable[RunningTask], begun: Mapping[bytes, bool], by_force: str
+) -> list[str]:
+    """Say why tasks that were cancelled have not ended, in a few sentences.
+
+    Parameters
+    ----------
+    tasks
+        Functions and methods of actors, which Ray cancels in different ways.
+    begun
+        Whether a method runs, by task id. Others are not known to run or to be queued.
+    by_force
+        What ends functions at once, with its verb: ``"`--force` kills"``.
+    """
+    tasks = list(tasks)
+    functions = [task for task in tasks if not task.of_actor]
     methods = [task for task in tasks if task.of_actor]
-    others = [task for task in tasks if not task.of_actor]
+    running = [task for task in methods if begun.get(task.id) is True]
+    queued = [task for task in methods if begun.get(task.id) is False]
+    unknown = [task for task in methods if task.id not in begun]
     told = []
-    if others:
-        told.append(f"Do not yield, being in C code perhaps: {count(others)}")
-    if methods:
-        told.append(f"Methods, which only their actor's end ends: {count(methods)}")
-    return ". ".join(told)
+    if functions:
+        it, their = ("it", "its") if len(functions) == 1 else ("they", "their")
+        told.append(
+            f"{count(functions)} did not stop; {it} may be inside C code. "
+            f"{by_force} {their} worker{'' if it == 'it' else 's'}."
+        )
+    if running:
+        told.append(
+            f"{count(running)} did not stop; Ray interrupts methods of async actors "
+            "only, and only where they await. `ray.kill` ends an actor."
+        )
+    if queued:
+        told.append(
+            f"{count(queued)} did not begin; an actor drops queued methods in their "
+            "turn."
+        )
+    if unknown:
+        told.append(
+            f"{count(unknown)} did not end yet; whether actor methods run or are "
+            "queued is not known now."
+        )
+    return told

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ray
+from ray._private import worker as _worker_module
 
 from ..awaiting.errors import RayNotInitializedError
 from ..awaiting.gate import ClosedError, Gate
@@ -110,6 +111,27 @@ def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, Description]:
         return {}
     found = {key: objects.look_at(key, owner) for key in keys}
     return {key: what for key, what in found.items() if what is not None}
+
+
+def gcs_answers(timeout: float = 1.0) -> bool | None:
+    """Whether the GCS answers a small question within `timeout` seconds.
+
+    Most other questions to the GCS have no timeout: Ray retries for a minute and then
+    ends this process. About 1 ms where it answers. None when Ray is not connected, or
+    when this version of Ray cannot be asked.
+    """
+    try:
+        with connected():
+            client = cast("Any", _worker_module.global_worker).gcs_client
+            client.internal_kv_exists(b"ray_jupyter_async", None, timeout=timeout)
+    except ClosedError:
+        return None
+    except cast("Any", ray).exceptions.RpcError:
+        return False
+    except Exception:
+        logger.debug("this version of Ray cannot be asked for its GCS", exc_info=True)
+        return None
+    return True
 
 
 class Parent(NamedTuple):

@@ -14,9 +14,10 @@ import ray
 from ray import ObjectRef
 
 from ..awaiting.gate import ClosedError
-from .connection import connected, own_address
+from .connection import connected, gcs_answers, own_address
 from .object_ids import TASK_ID_BYTES, is_method, return_id
 from .recent import Recent
+from .task_events import read_task_events
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -91,6 +92,22 @@ class RunningTasks:
         """Give those of `tasks` that have not ended."""
         running = set(self._submissions.unfinished() or [])
         return [task for task in tasks if task.id in running]
+
+    def begun(self, tasks: Iterable[RunningTask]) -> dict[bytes, bool]:
+        """Return whether actors have begun with methods, by the methods' ids.
+
+        As of one to two seconds ago, from task events. Methods of which the GCS knows
+        nothing are left out, and so are all while it does not answer.
+        """
+        methods = {task.id for task in tasks if task.of_actor}
+        if not methods or not gcs_answers():
+            return {}
+        events = read_task_events(methods)
+        return {
+            task: event.started is not None
+            for task, event in events.items()
+            if not event.state.settled
+        }
 
     def cancel(
         self, tasks: Iterable[RunningTask], *, force: bool = False
