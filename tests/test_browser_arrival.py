@@ -199,8 +199,10 @@ def test_pages_get_what_they_missed(lab, files):
     assert static.count() == 0
     files["one"].touch()
     wait_for_row(notebook, 1, pending=2, resolved=1)
-    (session,) = lab.server.request("api/sessions")
-    lab.server.request(f"api/kernels/{session['kernel']['id']}/restart", "POST")
+    notebook.evaluate(
+        "() => { window.jupyterapp.commands.execute('notebook:restart-kernel'); }"
+    )
+    notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
     widget = notebook.cell(1).locator(WIDGET)
     notebook.poll(lambda: "The kernel was restarted" in widget.inner_text(), 20)
     assert widget.locator("button:visible:not(:disabled)").count() == 0

@@ -345,6 +345,29 @@ def test_an_open_line_keeps_the_display_live_until_it_is_closed(page, cell_kerne
     assert set(output.data) == {"text/plain", "text/html"}
 
 
+def test_widget_stays_until_its_end_has_arrived(page, cell_kernel):
+    def report(what, **fields):
+        content = {"do": what, "page": "a page", **fields}
+        cell_kernel.send_comm(
+            page.widget.comm_id, {"method": "custom", "content": content}
+        )
+
+    report("here", writes=True)
+    cell_kernel.poll(lambda: page.told("place"), what="a state to save")
+    assert WIDGET in page.told("place")[-1]["view"]
+    assert "not yet complete" in page.told("place")[-1]["data"]["text/plain"]
+    page.end()
+    last = cell_kernel.poll(lambda: [m for m in page.told("place") if not m["view"]])
+    assert last[-1]["data"]["text/plain"].startswith("f  2/2")
+    # A page that opens then gets it, too.
+    report("here", writes=True)
+    cell_kernel.poll(lambda: page.told("place")[-1]["place"] > last[-1]["place"])
+    assert page.told("place")[-1]["data"] == last[-1]["data"]
+    assert page.widget.open
+    report("arrived", number=page.told("place")[-1]["place"], stands=True)
+    cell_kernel.poll(lambda: not page.widget.open)
+
+
 def test_all_that_is_told_belongs_to_the_cell(page, cell_kernel):
     page.ask("open", line="f")
     page.ask("close", line="f")
