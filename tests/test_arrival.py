@@ -19,7 +19,6 @@ from ray_jupyter_async.notebook.arrival import (
     cell_id_of,
 )
 from ray_jupyter_async.notebook.page_messages import RefusedError, parse
-from ray_jupyter_async.tracking.progress import CellProgress
 
 BUNDLE = {"text/plain": "f  1/2", "text/html": "<div>f 1/2</div>"}
 
@@ -62,10 +61,12 @@ class Display:
         before = len(self.widget.sent)
         end = self.clock.now + seconds
         while True:
-            progress = CellProgress(
-                1, (), pending, 1.0, code_finished=code_finished, taken=self.clock.now
+            self.arrival.tell(
+                self.widget,
+                lambda: BUNDLE,
+                settled=not pending,
+                code_finished=code_finished,
             )
-            self.arrival.tell(self.widget, progress, lambda: BUNDLE)
             if self.clock.now >= end:
                 return self.widget.sent[before:]
             self.clock.now += 0.1

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.getipython import get_ipython
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Collection
 
-    from ..tracking.progress import CellProgress
     from .page_messages import Report
     from .progress_widget import ProgressWidget
 
@@ -50,6 +49,17 @@ _MOST_PAGES = 100
 MOST_KEPT = 30
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Sender(Protocol):
+    """What a display sends to its pages through: an ipywidgets widget."""
+
+    @property
+    def model_id(self) -> Any:
+        """The id of what is viewed."""
+
+    def send(self, content: Any) -> Any:
+        """Send a custom message."""
 
 
 def cell_id_of(context: contextvars.Context) -> str:
@@ -147,10 +157,11 @@ class Arrival:
 
     def tell(
         self,
-        widget: ProgressWidget,
-        progress: CellProgress,
+        widget: Sender,
         make_bundle: Callable[[], dict[str, str]],
         *,
+        settled: bool,
+        code_finished: bool,
         at_once: bool = False,
     ) -> None:
         """Send the state that a page saves while the display is live.
@@ -159,20 +170,22 @@ class Arrival:
         ----------
         widget
             The display's.
-        progress
-            The counts of the cell.
         make_bundle
-            Makes them text and HTML. Called if it is time for that.
+            Makes the state text and HTML. Called if it is time for that.
+        settled
+            Whether nothing is pending now.
+        code_finished
+            Whether the cell's code has ended.
         at_once
             Send it although the last one was sent just before.
         """
         now = time.monotonic()
-        if not progress.code_finished:
+        if not code_finished:
             self._code_ran_at = now
         if not any(self._pages.values()):
             return
-        add = self._returns(now, progress)
-        due = self._is_due(now, progress)
+        add = self._returns(now, code_finished=code_finished)
+        due = self._is_due(now, settled=settled)
         if not (add or at_once or due):
             return
         if add:
@@ -182,38 +195,38 @@ class Arrival:
             add = now - self._began > 1.0 and not self._dismissed
         self._send(widget, make_bundle(), view=True, add=add)
 
-    def _is_due(self, now: float, progress: CellProgress) -> bool:
+    def _is_due(self, now: float, *, settled: bool) -> bool:
         """Whether it is time for a state; if so, set when it is time for the next."""
-        if progress.settled != self._settled:
-            self._settled = progress.settled
+        if settled != self._settled:
+            self._settled = settled
             self._next = now
             self._completed = False
         if now < self._next:
             return False
-        if not progress.settled:
+        if not settled:
             self._next = now + _PERIOD
         else:
             self._next = inf if self._completed else now + _LATE_REPORTS
             self._completed = True
         return True
 
-    def _returns(self, now: float, progress: CellProgress) -> bool:
+    def _returns(self, now: float, *, code_finished: bool) -> bool:
         """Whether a display that was cleared is to be put back now."""
         lost_at, returned_at = self._lost_at, self._returned_at
         if lost_at is None or self._dismissed:
             return False
-        if progress.code_finished:
+        if code_finished:
             return True
         if returned_at is not None and lost_at - returned_at < _LASTING:
             return False
         return now - lost_at >= _BEFORE_RETURN
 
-    def finish(self, widget: ProgressWidget, bundle: dict[str, str]) -> None:
+    def finish(self, widget: Sender, bundle: dict[str, str]) -> None:
         """Send the final form; a page answers when it stands in its notebook."""
         self._send(widget, bundle, view=False, add=not self._dismissed)
 
     def _send(
-        self, widget: ProgressWidget, bundle: dict[str, str], *, view: bool, add: bool
+        self, widget: Sender, bundle: dict[str, str], *, view: bool, add: bool
     ) -> None:
         self._number += 1
         shown = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}

@@ -235,7 +235,13 @@ class CellDisplay:
                 return self._bundle(progress)
             return progress_bundle(progress)
 
-        self._arrival.tell(widget, progress, make_bundle, at_once=at_once)
+        self._arrival.tell(
+            widget,
+            make_bundle,
+            settled=progress.settled,
+            code_finished=progress.code_finished,
+            at_once=at_once,
+        )
 
     def _bundle(self, progress: CellProgress) -> dict[str, str]:
         return progress_bundle(progress, lambda name: self._reader(name)(0)[0])
