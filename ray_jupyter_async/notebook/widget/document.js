@@ -56,14 +56,15 @@ export class NotebookDocument {
   /** Whether outputs can be found and changed. */
   get writable() {
     const { context } = this;
-    return Boolean(context?.model?.cells?.[Symbol.iterator] && context.saveState);
+    if (!context?.saveState || context.isDisposed) return false;
+    return Boolean(context.model?.cells?.[Symbol.iterator]);
   }
 
   /** @returns {Iterable<Holder>} */
   *holders() {
     if (!this.writable) return;
     for (const cell of this.context.model.cells) {
-      if (cell.type === "code") yield cell;
+      if (cell.type === "code" && cell.outputs) yield cell;
     }
     for (const model of this.manager._modelsSync?.values() ?? []) {
       const { outputs } = model;
