@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ray_jupyter_async.awaiting.failures import describe_text
+from ray_jupyter_async.awaiting.failures import VALUE, describe_text
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.tracking.error_groups import (
     MAX_GROUPS,
@@ -198,14 +198,26 @@ def test_an_error_that_only_ray_has_named_is_told_better_by_events(tracker):
     assert (error.kind, error.message, error.count) == ("ValueError", "no", 1)
 
 
-def test_events_revise_that_what_was_asked_to_end_was_cancelled(tracker):
+def test_event_without_an_error_is_no_value_after_a_cancel(tracker):
+    tracker.adopt("cell", [key(0)])
+    tracker.record([WatchEvent("cancelling", key(0), None, 1.0)])
+    explain(tracker, 0, event(RefState.READY, "FINISHED", ended=1.0))
+    line = tracker.read_cell("cell").lines[0]
+    assert (line.cancelled, line.ready) == (1, 0)
+    tracker.reveal({key(0): VALUE})
+    line = tracker.read_cell("cell").lines[0]
+    assert (line.cancelled, line.ready) == (0, 1)
+
+
+def test_event_revises_that_a_task_was_cancelled(tracker):
     tracker.adopt("cell", [key(0)])
     tracker.record([WatchEvent("cancelling", key(0), None, 1.0)])
     tracker.end_finished({"cell": [key(0)]}, set(), {})
     assert tracker.read_cell("cell").lines[0].cancelled == 1
-    explain(tracker, 0, event(RefState.READY, "FINISHED", ended=1.0))
+    failure = Failure("ValueError", "no", "ValueError: no")
+    explain(tracker, 0, event(RefState.FAILED, "FAILED", failure=failure))
     line = tracker.read_cell("cell").lines[0]
-    assert (line.cancelled, line.ready) == (0, 1)
+    assert (line.cancelled, line.failed) == (0, 1)
 
 
 def test_the_pace_is_what_settled_lately(tracker):

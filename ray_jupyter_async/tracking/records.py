@@ -37,6 +37,9 @@ TIMED = 16
 QUEUED = 32
 #: Another cell had a record of the ref before; this one is left out of the totals.
 AGAIN = 64
+#: Its task was asked to end. Ray writes the same event (2.60) for a task that was
+#: cancelled while it ran and for one that returned a value.
+ASKED_TO_END = 128
 
 _UNKNOWN = math.nan
 # What a column of 16 bits, and one of 8, can count.

@@ -15,7 +15,15 @@ from .cell_counts import CellCounts
 from .error_groups import Failure
 from .object_ids import TASK_ID_BYTES
 from .progress import RefState
-from .records import AWAITED, FOLLOWED, REVISABLE, SUBMITTED, TIMED, Records
+from .records import (
+    ASKED_TO_END,
+    AWAITED,
+    FOLLOWED,
+    REVISABLE,
+    SUBMITTED,
+    TIMED,
+    Records,
+)
 from .transitions import SETTLED, TASK_CANCELLED
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ class CellTally(CellCounts):
         slot = self._slots.get(key)
         if slot is None or SETTLED[self._records.state[slot]]:
             return False
+        self._records.flags[slot] |= ASKED_TO_END
         self._change(slot, RefState.CANCELLING, at)
         return True
 
@@ -70,12 +79,11 @@ class CellTally(CellCounts):
             line.pace.ran(key, event.started, event.ended)
         if state is RefState.FAILED and event.failure is not None:
             self._explain(slot, line, event.failure)
-        elif state is RefState.ENDED or (
-            # It was asked to end; its own end may have come before that.
-            state is RefState.CANCELLED and records.flags[slot] & REVISABLE
-        ):
-            if event.state.settled and ended:
-                records.flags[slot] &= ~REVISABLE
+        elif self._is_open(slot):
+            says_how = event.failure is not None or not (
+                records.flags[slot] & ASKED_TO_END
+            )
+            if event.state.settled and ended and says_how:
                 self._end(slot, line.last_change, event)
         elif not state.settled:
             if event.state.settled:
@@ -89,12 +97,29 @@ class CellTally(CellCounts):
 
     def _end(self, slot: int, at: float, event: TaskEvent) -> None:
         """Count a ref as its task has ended."""
-        if event.failure is None:
+        flags = self._records.flags
+        flags[slot] &= ~REVISABLE
+        if event.failure is not None:
+            if event.failure.kind not in TASK_CANCELLED or (
+                self._records.state[slot] != RefState.CANCELLED
+            ):
+                self._fail(slot, at, event.failure)
+        elif flags[slot] & ASKED_TO_END:
+            self._conclude_cancelled(slot, at)
+        else:
             self._change(slot, RefState.READY, at)
-        elif event.failure.kind not in TASK_CANCELLED or (
-            self._records.state[slot] != RefState.CANCELLED
-        ):
-            self._fail(slot, at, event.failure)
+
+    def _conclude_cancelled(self, slot: int, at: float) -> None:
+        """Count a ref as cancelled whose task was asked to end and has ended."""
+        self._fail(slot, at, Failure("TASK_CANCELLED"))
+        self._records.flags[slot] |= REVISABLE
+
+    def _is_open(self, slot: int) -> bool:
+        """Whether a ref's task has ended, and it is not known for certain how."""
+        state = self._records.state[slot]
+        if state == RefState.CANCELLED:
+            return bool(self._records.flags[slot] & REVISABLE)
+        return state == RefState.ENDED
 
     def unsettled(self, name: str | None = None) -> list[bytes]:
         """Give the ids of the refs that have not settled, of one line or all."""
@@ -193,18 +218,14 @@ class CellTally(CellCounts):
                 if what is not None:
                     self._reveal(slot, now, what)
                 elif self._records.state[slot] == RefState.CANCELLING:
-                    self._fail(slot, now, Failure("TASK_CANCELLED"))
-                    self._records.flags[slot] |= REVISABLE
+                    self._conclude_cancelled(slot, now)
                 else:
                     self._change(slot, RefState.ENDED, now)
         return found
 
     def ended_unknown(self) -> list[bytes]:
         """Return the ids of refs that have ended, it is not known how."""
-        state = self._records.state
-        return [
-            key for key, slot in self._slots.items() if state[slot] == RefState.ENDED
-        ]
+        return [key for key, slot in self._slots.items() if self._is_open(slot)]
 
     def reveal(self, outcomes: Mapping[bytes, Description]) -> bool:
         """Take what objects of ended tasks were found to be; return whether any is new.
@@ -214,12 +235,17 @@ class CellTally(CellCounts):
         found = False
         for key, what in outcomes.items():
             slot = self._slots.get(key)
-            if slot is not None and self._records.state[slot] == RefState.ENDED:
+            if slot is not None and self._is_open(slot):
                 self._reveal(slot, self._line(slot).last_change, what)
                 found = True
         return found
 
     def _reveal(self, slot: int, at: float, what: Description) -> None:
+        self._records.flags[slot] &= ~REVISABLE
+        if what.error in TASK_CANCELLED and (
+            self._records.state[slot] == RefState.CANCELLED
+        ):
+            return
         if what.error:
             self._fail(slot, at, Failure.of(*what))
         else:
