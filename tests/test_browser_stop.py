@@ -66,8 +66,8 @@ def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
 
 
 NAMED = f"""
-train = train.options(name={hostile.MARKUP!r})
-await asyncio.gather(train.remote(0), train.options(name={hostile.ESCAPES!r}).remote(1))
+names = {hostile.MARKUP!r}, {hostile.ESCAPES!r}
+await asyncio.gather(*[train.options(name=name).remote(0) for name in names])
 """
 
 

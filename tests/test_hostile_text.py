@@ -12,43 +12,45 @@ from pathlib import Path
 
 import pytest
 
-from harness import hostile
+from harness import hostile, rays
 from harness.hostile import problem, problem_in, problem_in_html
-from harness.progress_cells import WIDGET, Gates, prepared, shown
+from harness.progress_cells import WIDGET, Gates, shown
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 
-SETUP = """
+SETUP = f"""
+%load_ext ray_jupyter_async
+{rays.RAY_INIT};
 import asyncio, os, time
 import hostile
 
 @ray.remote(num_cpus=0)
-def hold(path, text="", kind="ValueError"):
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    if text:
-        raise type(kind, (ValueError,), {})(text)
+class Actor:
+    # One process for all that waits and fails.
+    async def hold(self, path, text="", kind="ValueError"):
+        while not os.path.exists(path):
+            await asyncio.sleep(0.01)
+        if text:
+            raise type(kind, (ValueError,), {{}})(text)
 
 @ray.remote(num_cpus=0)
-class Actor:
-    def method(self, path):
-        while not os.path.exists(path):
-            time.sleep(0.01)
+def function(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
 
 odd = hostile.HostileStr("odd")
-hostile.called.clear()
-
-def submit(path):
-    made = [hold.options(name=name).remote(path, name) for name in NAMES]
-    made += [hold.remote(path, text, kind) for text in TEXTS for kind in KINDS]
-    made += [hold.options(name=odd).remote(path)]
-    made += [actor.method.options(name=name).remote(path) for name in NAMES]
-    return made
-
-NAMES = list(hostile.NAMES.values())
-TEXTS = [hostile.MARKUP, hostile.SURROGATES, FRAMES]
-KINDS = ["ValueError", hostile.MARKUP, hostile.DIRECTIONS]
 actor = Actor.remote()
+
+def submit(path, names=tuple(hostile.NAMES.values())):
+    return [actor.hold.options(name=name).remote(path, name) for name in names]
+
+def submit_others(path):
+    texts = hostile.MARKUP, hostile.SURROGATES, FRAMES
+    kinds = "ValueError", hostile.MARKUP, hostile.DIRECTIONS
+    made = [actor.hold.remote(path, text, kind) for text in texts for kind in kinds]
+    return [*made, function.options(name=odd).remote(path)]
+
+hostile.called.clear()
 """
 
 
@@ -63,7 +65,7 @@ def ready(kernel):
         for name in ("pipe", "secret.py")
         for line in (1, "9" * 50)
     )
-    prepared(kernel, SETUP.replace("FRAMES]", f"{f'no{chr(10)}{frames}'!r}]"))
+    kernel.ok(SETUP.replace("FRAMES", repr(f"no\n{frames}")))
     kernel.gates = Gates(folder)
     yield kernel
     kernel.gates.open_all()
@@ -78,7 +80,7 @@ def problem_of(output):
 def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     path, touch = ready.gates.new()
     result = ready.submit(
-        f"refs = submit({path})\n"
+        f"refs = submit({path}) + submit_others({path})\n"
         "done = await asyncio.gather(*refs, return_exceptions=True)\n"
         "del done"
     )
@@ -87,7 +89,7 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     (output,) = ready.poll(lambda: result.displays, 20, of=result)
     assert problem_of(output) is None
     names = [line["name"] for line in widget.state["state"]["lines"]]
-    assert {"odd", "hold"} <= set(names)
+    assert {"odd", "Actor.hold"} <= set(names)
     assert len(names) == len(hostile.NAMES) + 2
     for number, name in enumerate(names):
         content = {"do": "open", "line": name, "view": "v", "request": f"{number}"}
@@ -99,33 +101,36 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
         return {told["errors"] for told in groups} >= set(names) - {"odd"}
 
     ready.poll(failed, 60, of=result, what="the errors of all lines")
-    assert problem_in([told for told, _ in widget.custom]) is None
+    told = [content for content, _ in widget.custom]
+    assert problem_in(told) is None
     for number, name in enumerate(names):
         content = {"do": "close", "line": name, "view": "v", "request": f"c{number}"}
         ready.send_comm(widget.comm_id, {"method": "custom", "content": content})
     ready.wait(result)
     ready.poll(lambda: WIDGET not in output.data, 20, of=result)
     assert problem_of(output) is None
-    # Lines of a file that a message names; a pipe, which would be read for ever.
-    assert "secret.py" in str(output.data)
-    assert "hunter2" not in str(output.data)
+    # A message names a file, and a pipe, which would be read for ever.
+    assert "secret.py" in str(told)
+    assert "hunter2" not in str(told) + str(output.data)
     assert ready.ok("hostile.called").value == "[]"
 
 
 def test_magics_print_text(ready):
     path, touch = ready.gates.new()
     # No node has this, which is the reason for which it waits.
-    waits = "hold.options(name=NAMES[0], resources={'<b>x</b>': 1})"
+    needs = "function.options(name=hostile.MARKUP, resources={'<b>x</b>': 1})"
     result = ready.submit(
-        f"refs = submit({path}); refs.append({waits}.remote({path}))\n"
-        "await asyncio.wait([refs[-1].as_future()], timeout=6)"
+        f"refs = [*submit({path}), {needs}.remote({path})]\n"
+        "waits = asyncio.gather(*refs)\n"
+        "while not os.path.exists('explained'): await asyncio.sleep(0.05)\n"
+        "waits.cancel()"
     )
-    (widget,) = ready.poll(lambda: shown(ready), 60, of=result)
     ready.poll(
-        lambda: "<b>x</b>" in str(widget.state["state"]), 30, of=result,
-        what="the reason for which the task waits",
+        lambda: "<b>x</b>" in str([w.state["state"] for w in shown(ready)]), 60,
+        of=result, what="the reason for which the task waits",
     )  # fmt: skip
-    ready.wait(result, 60)
+    (ready.folder / "explained").touch()
+    ready.wait(result)
     table = ready.ok("%ray_refs").stdout
     assert problem(table) is None
     assert "<b>x</b>" in table
@@ -135,22 +140,22 @@ def test_magics_print_text(ready):
     assert "Ray task" in cancelled
     assert problem(cancelled) is None
     touch()
-    ready.ok("del refs")
+    ready.ok("del refs, waits")
     ready.poll(lambda: not shown(ready), 30)
 
 
 def test_what_stop_says_is_text(ready):
     path, touch = ready.gates.new()
-    line = f"await run(*submit(path)) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
+    line = f"await run(*submit(path, four)) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
     result = ready.submit(
-        f"path, run = {path}, asyncio.gather\n"
+        f"path, run, four = {path}, asyncio.gather, list(hostile.NAMES.values())[:4]\n"
         f"asyncio.get_running_loop().call_later(2, print, 'begun')\n{line}"
     )
     ready.poll(lambda: "begun" in result.stdout, 30, of=result)
     ready.interrupt()
     ready.wait(result, 30)
     assert "stopped after" in result.traceback
-    assert "at line 3: await run(*submit(path)) # " in result.traceback
+    assert "at line 3: await run(*submit(path, four)) # " in result.traceback
     assert problem(result.traceback) is None
     (html,) = ready.poll(lambda: ready.widgets(_model_name="HTMLModel"), 10, of=result)
     assert "still running" in html.state["value"]

@@ -59,11 +59,12 @@ def cell_of(text):
 
 
 def refs_of(text):
-    """Give one ref that ran on a node with this name and failed with it."""
+    """Give two refs: one ran on a node with this name and failed with this error."""
     return RefColumns(
-        array("I", [0]), array("B", [RefState.FAILED]), array("d", [0.0]),
-        array("d", [0.5]), array("d", [1.0]), array("H", [1]), array("I", [7]),
-        array("B", [0]), array("d", [1.0]), array("H", [2]), ["", text, f"E: {text}"],
+        array("I", [0, 1]), array("B", [RefState.FAILED] * 2), array("d", [0.0] * 2),
+        array("d", [0.5] * 2), array("d", [1.0] * 2), array("H", [1, 2]),
+        array("I", [7, 8]), array("B", [0, 0]), array("d", [1.0] * 2),
+        array("H", [3, 3]), ["", text, "other", f"E: {text}"],
     )  # fmt: skip
 
 
@@ -98,7 +99,9 @@ def test_table_of_refs_is_text(text):
 @each_text
 def test_words_about_tasks_are_text(text):
     tasks = [RunningTask(b"", clean_name(text), None, None)]
-    assert problem(count(tasks) + does_not_yield(tasks)) is None
+    words = count(tasks) + does_not_yield(tasks)
+    assert problem(words) is None
+    assert len(words) < 250
 
 
 @each_text
