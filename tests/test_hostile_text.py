@@ -97,12 +97,12 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     touch()
 
     def failed():
-        groups = [told for told, _ in widget.custom if told.get("groups")]
-        return {told["errors"] for told in groups} >= set(names) - {"odd"}
+        groups = [sent for sent, _ in widget.custom if sent.get("groups")]
+        return {sent["errors"] for sent in groups} >= set(names) - {"odd"}
 
     ready.poll(failed, 60, of=result, what="the errors of all lines")
-    told = [content for content, _ in widget.custom]
-    assert problem_in(told) is None
+    sent = [content for content, _ in widget.custom]
+    assert problem_in(sent) is None
     for number, name in enumerate(names):
         content = {"do": "close", "line": name, "view": "v", "request": f"c{number}"}
         ready.send_comm(widget.comm_id, {"method": "custom", "content": content})
@@ -110,8 +110,8 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     ready.poll(lambda: WIDGET not in output.data, 20, of=result)
     assert problem_of(output) is None
     # A message names a file, and a pipe, which would be read for ever.
-    assert "secret.py" in str(told)
-    assert "hunter2" not in str(told) + str(output.data)
+    assert "secret.py" in str(sent)
+    assert "hunter2" not in str(sent) + str(output.data)
     assert ready.ok("hostile.called").value == "[]"
 
 

@@ -43,7 +43,7 @@ each_text = pytest.mark.parametrize(
 
 
 def line_of(text):
-    """Give a line of which every word is this text, as the tracker makes it."""
+    """Return a line whose every word is this text, as the tracker makes it."""
     groups = ErrorGroups()
     groups.add(Failure.of(text, text, f"Traceback\n{text}\n{text}: {text}"), b"task")
     return LineProgress(
@@ -59,7 +59,7 @@ def cell_of(text):
 
 
 def refs_of(text):
-    """Give two refs: one ran on a node with this name and failed with this error."""
+    """Return two refs: one ran on a node with this name and failed with this error."""
     return RefColumns(
         array("I", [0, 1]), array("B", [RefState.FAILED] * 2), array("d", [0.0] * 2),
         array("d", [0.5] * 2), array("d", [1.0] * 2), array("H", [1, 2]),
@@ -263,7 +263,7 @@ def test_counting_errors_parses_no_traceback(monkeypatch):
     monkeypatch.setattr(
         "ray_jupyter_async.tracking.progress.short_traceback", lambda full: 1 / 0
     )
-    line_of("whoever holds a lock reads this")
+    line_of("counted")
     with pytest.raises(ZeroDivisionError):
         _ = line_of("x").errors[0].short
 

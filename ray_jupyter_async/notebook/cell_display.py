@@ -48,7 +48,7 @@ LEASE = 90.0
 # is more to say than fits into one: the page draws them anew not much more often.
 _REFS_PERIOD = 0.2
 
-# So many requests wait for the pump, and so many views are known, at most.
+# Upper bounds: requests that wait for the pump, and views that are known.
 _MOST_WAITING = 1_000
 _MOST_VIEWS = 100
 

@@ -64,7 +64,7 @@ def attribute(text: object) -> str:
 
 
 def print_text(text: object, file: TextIO | None = None) -> None:
-    """Print a text, to `sys.stdout` unless told otherwise.
+    """Print a text, by default to `sys.stdout`.
 
     A stream without Unicode gets question marks for what it cannot encode.
     """

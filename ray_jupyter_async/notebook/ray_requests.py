@@ -129,7 +129,7 @@ class RayRequests:
         self._answer(Answer(request.request, one_line(said)))
 
     def _cancel(self, request: Request) -> str:
-        """Ask Ray to end what a request names; say what it refused."""
+        """Ask Ray to end what a request names; return what it refused."""
         origin, name = self._cell.id, request.line
         keys = None
         if name is not None and request.refs is not None:
@@ -139,7 +139,7 @@ class RayRequests:
         return _counted_reasons("Ray refuses to cancel", refused)
 
     def _retry(self, request: Request) -> str:
-        """Submit a line's failed tasks again; say how many, and why others not."""
+        """Submit a line's failed tasks again; return how many, and why not others."""
         if self._retries is None or request.line is None:
             return "Nothing can be submitted again here"
         count, refused = self._retries.retry(self._cell.id, request.line)
@@ -150,7 +150,7 @@ class RayRequests:
 
 
 def _counted_reasons(what: str, refused: list[tuple[bytes, str]]) -> str:
-    """Say in one line what was refused, of how many, and why."""
+    """Return in one line what was refused, of how many, and why."""
     reasons = Counter(reason for _, reason in refused)
     return "; ".join(
         f"{what} {count:,}: {reason}" for reason, count in reasons.most_common(2)

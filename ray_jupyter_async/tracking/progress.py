@@ -134,7 +134,7 @@ class ErrorGroup:
     def short(self) -> str:
         """The shortest useful traceback: the user's own frames; "" when unknown.
 
-        Made when it is read, because whoever counts errors holds a lock.
+        Made when it is read: errors are counted under a lock.
         """
         return short_traceback(self.full)
 
