@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from ray_jupyter_async import patched
+from ray_jupyter_async.awaiting.ray_internals import HAS_ON_READY
 
 PROGRAMS = 120
 #: Another one repeats a failure, or tries others: RJA_SEED=n.
@@ -54,10 +55,11 @@ def refs(ray_session):
         "KeyError": fail.remote(KeyError("k")),
         "OddError": fail.remote(OddError("odd", 7)),
         "TimeoutError": fail.remote(TimeoutError("its own")),
-        "StopAsyncIteration": fail.remote(StopAsyncIteration(4)),
         "passed on": echo.remote(fail.remote(ZeroDivisionError())),
         "cannot be loaded": ray.put(Unloadable()),
     }
+    if HAS_ON_READY:  # Ray 2.40 raises it as it is, which ends an `async for`
+        kinds["StopAsyncIteration"] = fail.remote(StopAsyncIteration(4))
     ray.wait(list(kinds.values()), num_returns=len(kinds), timeout=60)
     return kinds
 

@@ -233,13 +233,13 @@ class TestNoTime:
             assert sorted(given, key=refs.index) == [ready[0], *ready]
 
     def test_gives_all_of_many(self, ray_session):
-        refs = [ray.put(i) for i in range(3000)]
+        refs = [ray.put(i) for i in range(1500)]
 
         async def main():
             completed = as_completed(refs, timeout=0, with_results=True)
             return [value async for _, value in completed]
 
-        assert sorted(run(main())) == list(range(3000))
+        assert sorted(run(main())) == list(range(1500))
 
     def test_gives_what_is_added(self, ray_session, gate):
         async def main():
