@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 import pytest
 import ray
@@ -132,6 +133,18 @@ def test_it_goes_with_the_patch(ray_session):
         assert run(tasks_of_a_gather()) == 0
     assert _functions() == before
     assert run(tasks_of_a_gather()) == 2
+
+
+def test_public_ensure_future_stays_and_pickles(ray_session):
+    before = asyncio.ensure_future, asyncio.ensure_future.__module__
+    with patched():
+        assert asyncio.ensure_future is before[0]
+        assert pickle.loads(pickle.dumps(before[0])) is before[0]
+        assert pickle.loads(pickle.dumps(_called())) is _called()
+        # By the name that asyncio gives its parameter.
+        with pytest.raises(TypeError, match="awaitable"):
+            _called()(coro_or_future=1)
+    assert asyncio.ensure_future.__module__ == before[1]
 
 
 def test_a_function_that_somebody_else_has_put_there_stays(ray_session, monkeypatch):
