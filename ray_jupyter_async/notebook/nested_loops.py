@@ -55,7 +55,7 @@ class NestedLoops:
             return
         if loop in self._attached or _NAME in getattr(loop, "__dict__", {}):
             return  # ours, or somebody else's to answer for
-        stand_in = self._stand_in(weakref.ref(loop))
+        stand_in = self._stand_in(weakref.ref(loop), getattr(type(loop), _NAME))
         try:
             setattr(loop, _NAME, stand_in)
         except AttributeError:
@@ -70,12 +70,15 @@ class NestedLoops:
         self._attached.clear()
 
     def _stand_in(
-        self, weak_loop: weakref.ref[asyncio.AbstractEventLoop]
+        self,
+        weak_loop: weakref.ref[asyncio.AbstractEventLoop],
+        method: Callable[..., Any],
     ) -> Callable[[Any], Any]:
         link = Link()
         weak_self = weakref.ref(self)
 
-        @functools.wraps(asyncio.AbstractEventLoop.run_until_complete)
+        @functools.wraps(method)
+        @interruptible
         def run_until_complete(future: Any) -> Any:
             __tracebackhide__ = _rich_traceback_omit = True
             loop = weak_loop()
@@ -88,7 +91,7 @@ class NestedLoops:
                 link.hide(error)
                 raise
 
-        # That of a bound method.
+        # Its signature is that of a bound method.
         del run_until_complete.__wrapped__
         return run_until_complete
 
