@@ -170,7 +170,9 @@ def test_the_error_of_a_coroutine_has_no_frame_of_ours(ready):
     assert ready.ok(NESTED).value is None
 
 
-def test_a_coroutine_that_is_stepped_is_interrupted(ready, tmp_path):
+@pytest.mark.parametrize("awaited", ["{}", "asyncio.gather({0}, {0})"])
+def test_a_coroutine_that_is_stepped_is_interrupted(ready, tmp_path, awaited):
+    awaited = awaited.format(f"hold.remote({str(tmp_path / 'end')!r})")
     code = (
         "@ray.remote(num_cpus=0)\n"
         "def hold(path):\n"
@@ -179,7 +181,7 @@ def test_a_coroutine_that_is_stepped_is_interrupted(ready, tmp_path):
         "async def main():\n"
         "    print('begun')\n"
         "    try:\n"
-        f"        await hold.remote({str(tmp_path / 'end')!r})\n"
+        f"        await {awaited}\n"
         "    finally:\n"
         "        print('ended')\n"
         "asyncio.get_event_loop().run_until_complete(main())"

@@ -69,8 +69,7 @@ def step_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> boo
 def _steps(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
     while True:
         others = _others_queued(loop, task)
-        if not _step(loop, task):
-            return False
+        stepped = _step(loop, task)
         if task.done():
             return True
         if _others_queued(loop, task) - others:
@@ -79,6 +78,8 @@ def _steps(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
         awaited = getattr(task, "_fut_waiter", None)
         if awaited is None or not can_serve(loop, awaited):
             return False
+        if awaited.done() and not stepped:
+            return False  # nothing moves without the loop
         wait_until_done(loop, awaited)
 
 
