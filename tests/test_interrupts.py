@@ -116,7 +116,7 @@ def test_an_await_ends_at_once_by_interrupt_request(ready):
 )
 def test_blocking_code_gets_a_keyboard_interrupt(ready, after, code):
     # Ray looks for signals once a second while it blocks.
-    times = 3 if "ray." in code else 10
+    times = 2 if "ray." in code else 10
     seconds, names = median(ready, f"{after}print('begun')\n{code}", times)
     assert seconds < 2
     assert names == {"KeyboardInterrupt"}

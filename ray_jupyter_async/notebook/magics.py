@@ -73,6 +73,7 @@ class RayAsyncMagics(Magics):
         """
         names = parse_argstring(cast("Any", self).ray_refs, line).names
         self._extension.view.refresh(_PATIENCE)
+        self._extension.view.health.check()
         totals = self._extension.tracker.snapshot().totals
         shown = [line for line in totals if not names or line.name in names]
         print_text(refs_table(shown))
@@ -161,7 +162,7 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
             "await ref",
             "through ray_jupyter_async" if is_patched() else "Ray's own (not patched)",
         ),
-        ("Ray", "connected" if ray.is_initialized() else "not connected: ray.init()"),
+        ("Ray", _connection(extension)),
         ("refs", ", ".join(f"{number:,} {what}" for what, number in counts.items())),
         ("Stop", extension.interrupts.status),
         ("nested loops", nested() or "none"),
@@ -177,6 +178,15 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
             ),
         ),
     ]
+
+
+def _connection(extension: Extension) -> str:
+    if not ray.is_initialized():
+        return "not connected: ray.init()"
+    trouble = extension.view.health.check()
+    if not trouble:
+        return "connected"
+    return f"connected, but {trouble}. If it stays away, Ray ends this process"
 
 
 def _versions() -> str:

@@ -303,7 +303,7 @@ def _pending(line: LineProgress) -> str:
         )
         if count
     ]
-    reason = f": {line.reason}" if waiting and line.reason else ""
+    reason = f": {line.reason}" if line.reason else ""
     return ", ".join(said) + reason
 
 

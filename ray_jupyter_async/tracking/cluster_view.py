@@ -14,7 +14,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .connection import outcomes_of
+from .cluster_health import ClusterHealth
+from .connection import gcs_answers, outcomes_of
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .submissions import MOST_DEPENDENCIES
 from .task_events import TaskEvent, read_task_events
@@ -69,6 +70,8 @@ class ClusterView:
         self._next_asked = 0
         # Cells that are looked at, and until when if they have settled.
         self._followed: dict[Hashable, float | None] = {}
+        #: Whether Ray still answers.
+        self.health = ClusterHealth(lambda: bool(self._followed), tracker.set_stale)
 
     def start(self) -> None:
         """Start the thread; nothing happens when it runs."""
@@ -79,6 +82,7 @@ class ClusterView:
                 target=self._run, name="ray_jupyter_async view", daemon=True
             )
             self._thread.start()
+            self.health.start()
 
     def stop(self) -> None:
         """End the thread, which may finish its look first."""
@@ -86,6 +90,7 @@ class ClusterView:
         self._submissions.on_many = None
         self._stop.set()
         self._wake.set()
+        self.health.stop()
         if thread is not None:
             thread.join(5.0)
         self._followed.clear()
@@ -95,6 +100,7 @@ class ClusterView:
         if self._followed.get(origin, 0.0) is not None:
             self._followed[origin] = None
             self._wake.set()
+            self.health.wake()
 
     def settle_ended(self, origin: Hashable | None = None) -> None:
         """Settle the refs that nobody awaits and whose tasks have ended.
@@ -180,7 +186,8 @@ class ClusterView:
             for key in of_cell
             if not is_put(key)
         }
-        if tasks:
+        # Without an answer, these questions would block this thread for a minute.
+        if tasks and gcs_answers() is not False:
             events = read_task_events(tasks)
             self._tracker.explain(keys, events, self._undecided(events))
             self._tell_reasons(keys, events)

@@ -45,6 +45,7 @@ class LineTally:
         "pace",
         "reason",
         "records",
+        "stale",
     )
 
     def __init__(
@@ -60,6 +61,8 @@ class LineTally:
         self.pace = Pace(at)
         self.records = LineRecords(forget)
         self.reason = ""
+        #: Why the states may be out of date; "" if they are not.
+        self.stale = ""
 
     def move(self, old: RefState, new: RefState, *, again: int) -> None:
         """Count a ref in another state."""
@@ -93,6 +96,7 @@ class LineTally:
         self.last_change = max(self.last_change, other.last_change)
         self.errors.merge(other.errors)
         self.reason = self.reason or other.reason
+        self.stale = self.stale or other.stale
 
     def read(self, now: float) -> LineProgress:
         """Return the counts as they are now."""
@@ -117,7 +121,7 @@ class LineTally:
             running=counts[RefState.RUNNING],
             cancelling=counts[RefState.CANCELLING],
             stragglers=self.pace.stragglers(now) if counts[RefState.RUNNING] else 0,
-            reason=_of_now(self.reason, waiting),
+            reason=(self.stale if pending else "") or _of_now(self.reason, waiting),
             rate=rate,
             eta=eta,
         )

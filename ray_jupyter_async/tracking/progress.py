@@ -183,7 +183,8 @@ class LineProgress:
         Refs whose task has ended or whose object exists, and of which it is not known
         whether they are values.
     reason
-        Why the pending ones wait, in words; "" when nothing is known.
+        Why the pending ones wait, or why their states may be out of date, in words;
+        "" when nothing is known.
     rate
         Refs settled per second, smoothed; None while unknown.
     eta

@@ -412,3 +412,17 @@ class Tracker(Ledger):
                         line.reason = reason
                         self._changed.add(origin)
         self._tell()
+
+    def set_stale(self, why: str) -> None:
+        """Mark the states of what is pending as out of date; "" ends that.
+
+        Lines that are made later are not marked: call it again for them.
+        """
+        with self._lock:
+            for origin, cell in self._cells.items():
+                for line in cell.lines.values():
+                    stale = why if line.pending else ""
+                    if line.stale != stale:
+                        line.stale = stale
+                        self._changed.add(origin)
+        self._tell()

@@ -22,7 +22,7 @@ import { formatElapsed, formatGuess, formatRate, grouped } from "./words.js";
  * @property {number} running Of the pending ones.
  * @property {number} cancelling Of the pending ones.
  * @property {number} stragglers Of the running ones.
- * @property {string} reason Why the pending ones wait; "" when unknown.
+ * @property {string} reason Why the pending ones wait, or are out of date; "" when unknown.
  * @property {number | null} rate Refs settled per second.
  * @property {number | null} eta_s Seconds until all have settled.
  * @property {number} elapsed_s Seconds from the first await to the last change, or to now.
@@ -87,7 +87,7 @@ function notesOf(line) {
     released: released ? `${grouped(released)} released` : "",
     unknown: unknown ? `${grouped(unknown)} ended, outcome unknown` : "",
     stragglers: stragglers ? slow : "",
-    pending: open.join(", ") + (waiting && line.reason ? `: ${line.reason}` : ""),
+    pending: open.join(", ") + (line.reason ? `: ${line.reason}` : ""),
     // A line that says something has its height from the start.
     done: pending || failed || cancelled || released || unknown ? "" : "all done",
   };
