@@ -131,6 +131,7 @@ CALLS = {
     "remote": "hold.remote(slow)",
     "run_until_complete": "asyncio.get_event_loop().run_until_complete(ref)",
     "gathered": "asyncio.get_event_loop().run_until_complete(asyncio.gather(ref, ref))",
+    "coroutine": "asyncio.get_event_loop().run_until_complete(waits(ref))",
 }
 
 LOOK = """
@@ -142,6 +143,9 @@ pool = concurrent.futures.ThreadPoolExecutor(1)
 foreign = types.ModuleType("foreign")
 exec("import time\\nclass Slow:\\n"
      " def __reduce__(self): time.sleep(0.5); return set, ()", vars(foreign))
+
+async def waits(ref):
+    await ref
 
 def look():
     frame = sys._current_frames()[threading.main_thread().ident]

@@ -142,7 +142,7 @@ class InterruptedCells:
             self._show_whole(etype, error, traceback)
             return
         report, running = self._report(cell, error)
-        if self._before is None:
+        if self._shows_text():
             # Without a word on Ray, the traceback of blocking code says more.
             short = len(report) > 1 or not issubclass(etype, KeyboardInterrupt)
             self._show_whole(etype, error, report if short else traceback)
@@ -151,6 +151,14 @@ class InterruptedCells:
             self._show_whole(etype, error, traceback)
             self._print(report)
         self._show_notice(cell, running)
+
+    def _shows_text(self) -> bool:
+        """Whether tracebacks are displayed by the shell itself, as the text passed.
+
+        ipykernel (7.4) leaves the shell's own method in its dict as it starts.
+        """
+        function = getattr(self._show_whole, "__func__", None)
+        return function is getattr(type(self._shell), _SHOW, None)
 
     def _report(
         self, cell: Cell, error: BaseException
