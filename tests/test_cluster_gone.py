@@ -67,7 +67,7 @@ def test_a_gcs_that_is_gone_is_reported_and_stop_works(cluster):
     kernel.poll(lambda: in_widgets(kernel), 15, of=cell)
     pressed = kernel.interrupt()
     kernel.wait(cell, 10)
-    assert cell.replied - pressed < 1
+    assert cell.replied - pressed < 2
     assert "Still running: 1 Ray task (1 × work)" in cell.traceback
     began = time.monotonic()
     assert f"work: {SAYS}" in kernel.ok("%ray_refs").stdout
