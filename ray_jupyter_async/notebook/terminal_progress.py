@@ -28,7 +28,6 @@ from .terminal_screen import TerminalScreen, is_screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
-    from typing import TextIO
 
     from ..tracking.progress import CellProgress, LineProgress
     from .cells import Cell
@@ -87,7 +86,6 @@ class TerminalProgress:
 
     def __init__(self) -> None:
         self._screen: TerminalScreen | None = None
-        self._stream: TextIO | None = None
         self._displays: dict[Hashable, TerminalDisplay] = {}
 
     def display(self, cell: Cell) -> TerminalDisplay:
@@ -107,8 +105,8 @@ class TerminalProgress:
         stream = sys.stdout
         if not is_screen(stream):
             return None
-        if self._screen is None or self._stream is not stream:
-            self._screen, self._stream = TerminalScreen(stream), stream
+        if self._screen is None or not self._screen.is_on(stream):
+            self._screen = TerminalScreen(stream)
         return self._screen
 
 
