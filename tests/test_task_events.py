@@ -326,6 +326,7 @@ def test_the_end_of_the_session_settles_what_nobody_awaits():
     done = run_script(
         """
         import ray
+        from ray_jupyter_async.tracking.cancels import Cancels
         from ray_jupyter_async.tracking.submissions import Submissions
         from ray_jupyter_async.tracking.tracker import Tracker
 
@@ -335,20 +336,26 @@ def test_the_end_of_the_session_settles_what_nobody_awaits():
         )
         submissions.on_session_end = tracker.end_session
         submissions.install()
+        Cancels(tracker).install()
 
         @ray.remote(num_gpus=1)
         def never(): pass
 
         ray.init(address="local", num_cpus=1, include_dashboard=False)
         ref = never.remote()
+        # The shutdown comes before its end is seen.
+        ray.cancel(never.options(name="cancelled").remote())
         print(tracker.read_cell(None).pending)
         del ref
         ray.shutdown()
-        (line,) = tracker.read_cell(None).lines
+        lines = {line.name: line for line in tracker.read_cell(None).lines}
+        line = lines["never"]
         print(line.failed, line.errors[0].kind, line.errors[0].message)
+        print(lines["cancelled"].cancelled, lines["cancelled"].failed)
         """
     )
-    assert done.stdout.split("\n")[:2] == [
-        "1",
+    assert done.stdout.split("\n")[:3] == [
+        "2",
         "1 SessionEndedError ray.shutdown() was called",
+        "1 0",
     ]

@@ -256,7 +256,12 @@ class CellTally(CellCounts):
         gone = Failure("SessionEndedError", "ray.shutdown() was called")
         for key in self.unsettled():
             slot = self._slots[key]
-            if self._records.flags[slot] & (SUBMITTED | AWAITED) == SUBMITTED:
+            if self._records.flags[slot] & (SUBMITTED | AWAITED) != SUBMITTED:
+                continue
+            if self._records.state[slot] == RefState.CANCELLING:
+                # The session's end only came first.
+                self._conclude_cancelled(slot, at)
+            else:
                 self._fail(slot, at, gone, elsewhere=False)
 
     def _explain(self, slot: int, line: LineTally, failure: Failure) -> None:
