@@ -1,7 +1,7 @@
 """Progress in terminals: scripts, and IPython with its own prompt.
 
 Each in a pseudo-terminal with an emulator behind it: what is asserted is what is
-to be seen.
+to be seen. What the screen does without Ray is in ``test_terminal_screen.py``.
 """
 
 from __future__ import annotations
@@ -52,65 +52,6 @@ def speak(path):
 logging.getLogger("kept").addHandler(handler)
 """
 
-# No Ray: what the screen does with all that can happen on a terminal.
-SCREEN = """
-import builtins, os, sys, threading, time
-from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
-
-kept, reads = sys.stderr, builtins.input
-print("partial", end="", flush=True)
-screen = TerminalScreen(sys.stdout)
-said = ["line one", "line two"]
-screen.show("a", lambda: said)
-print("printed")
-kept.write("kept\\n")
-print("half a line ", end="", flush=True)
-os.read(0, 1)
-print("and the other")
-os.write(1, b"past Python!\\n")
-said[0] = "line 1"
-os.read(0, 1)
-print("Hello", input("Name? "))
-child = os.fork()
-if not child:
-    print("from a fork")
-    os._exit(0)
-os.waitpid(child, 0)
-os.read(0, 1)
-screen.end("a", "final")
-files = [getattr(s.buffer, "raw", s.buffer) for s in (sys.stdout, kept)]
-print([vars(file).get("write") for file in files], builtins.input is reads)
-"""
-
-# No Ray: writers and readers that pass by the `write` of `sys.stdout`.
-PASSING_BY = """
-import getpass, os, sys
-from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
-
-kept = sys.stdout.write
-sys.stdout.write = lambda text: kept(text.upper())
-screen = TerminalScreen(sys.stdout)
-screen.show("a", lambda: ["line one", "line two"])
-print("by another write")
-kept("by a kept write\\n")
-sys.stdout.buffer.write(b"as bytes\\n")
-sys.stdout.flush()
-os.set_blocking(1, False)
-print("x" * 20_030 + "\\nlong")
-os.set_blocking(1, True)
-os.read(0, 1)
-was, file = os.dup(1), os.open("file", os.O_CREAT | os.O_RDWR)
-os.dup2(file, 1)
-print("to a file")
-os.read(0, 1)
-os.dup2(was, 1)
-print("back")
-print(len(getpass.getpass()))
-os.read(0, 1)
-screen.end("a", "final")
-print(os.pread(file, 100, 0))
-"""
-
 LOUD_INIT = rays.RAY_INIT.replace("log_to_driver=False", "log_to_driver=True")
 
 SCRIPT = f"""
@@ -140,61 +81,13 @@ def script(short_path):
 
     with ExitStack() as stack:
 
-        def run(source, **env):
+        def run(source):
             path = short_path / "script.py"
             path.write_text(textwrap.dedent(source), encoding="utf-8")
             command = [sys.executable, str(path)]
-            return stack.enter_context(running_program(command, short_path, env))
+            return stack.enter_context(running_program(command, short_path))
 
         yield run
-
-
-def test_the_last_lines_leave_the_terminal_to_everybody_else(script):
-    terminal = script(SCREEN)
-    terminal.wait_to_see("half a line", 90)
-    assert terminal.screen == ["partial", "printed", "kept", "half a line"]
-
-    def wait_for_last(*lines):
-        poll(lambda: terminal.screen[-len(lines) :] == [*lines], 20, what=str(lines))
-
-    # The terminal answers the return key by itself, and some write past Python.
-    terminal.type("\n")
-    wait_for_last("past Python!", "", "line 1", "line two")
-    terminal.type("\n")
-    terminal.wait_to_see("Name\\?")
-    terminal.type("Ann\n")
-    wait_for_last("Hello Ann", "from a fork", "", "line 1", "line two")
-    terminal.type("\n")
-    assert terminal.wait_for_end() == 0
-    written = [line for line in terminal.screen if line]
-    assert written == [
-        "partial", "printed", "kept", "half a line", "and the other", "past Python!",
-        "Name? Ann", "Hello Ann", "from a fork", "final", "[None, None] True",
-    ]  # fmt: skip
-
-
-def test_writers_below_the_streams_stand_above_the_lines(script):
-    terminal = script(PASSING_BY, PYTHONUNBUFFERED="")
-    terminal.wait_to_see("line two", 90)
-
-    def wait_for_last(*lines):
-        poll(lambda: terminal.screen[-len(lines) :] == [*lines], 20, what=str(lines))
-
-    wait_for_last("LONG", "", "line one", "line two")
-    assert terminal.screen[-5] == "X" * 30
-    terminal.type("\n")
-    # Also while file descriptor 1 leads elsewhere.
-    wait_for_last("LONG", "", "", "line one", "line two")
-    terminal.type("\n")
-    terminal.wait_to_see("Password:")
-    terminal.type("secret\n")
-    wait_for_last("BACK", "Password:", "6", "", "line one", "line two")
-    terminal.type("\n")
-    assert terminal.wait_for_end() == 0
-    written = [line for line in terminal.screen if line and set(line) != {"X"}]
-    assert written == [
-        "LONG", "BACK", "Password:", "6", "final", "B'TO A FILE\\N'",
-    ]  # fmt: skip
 
 
 def test_a_script_shows_what_it_waits_for_below_what_is_printed(script, short_path):
@@ -227,40 +120,6 @@ def test_a_script_shows_what_it_waits_for_below_what_is_printed(script, short_pa
     assert rows[5] == "ValueError: [red]not[/red] �[31mso (1 × bad)"
     assert "raise error" in "".join(rows)
     assert rows[-1] == "after the block"
-
-
-# No Ray: the same lines on terminals that can do less.
-LESSER = """
-import sys
-from ray_jupyter_async.notebook.terminal_progress import final_text
-from ray_jupyter_async.notebook.terminal_screen import is_screen
-from ray_jupyter_async.tracking.progress import CellProgress, LineProgress
-
-line = LineProgress(
-    name="f", total=2, resolved=1, ready=0, failed=1, cancelled=0, pending=0,
-    first_awaited=0.0, last_change=1.0, finished=1.0, errors=(),
-)
-told = CellProgress("cell", (line,), 0, 1.0, True, 1.0)
-print(ascii(final_text(told)), is_screen(sys.stdout))
-"""
-
-
-@pytest.mark.parametrize(
-    ("env", "told"),
-    [
-        ({"NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}, r"'x  f  #+x+  1/2 .*' True"),
-        ({"NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}, r"'\\u2715  f .*' True"),
-        ({"PYTHONIOENCODING": "utf-8"}, r"'\\x1b.*' True"),
-        ({"TERM": "dumb"}, r"'.*' False"),
-    ],
-    ids=["ascii", "no colour", "colour", "dumb"],
-)
-def test_a_terminal_gets_what_it_can_show(tmp_path, env, told):
-    command = [sys.executable, "-c", LESSER]
-    with running_program(command, tmp_path, env) as terminal:
-        assert terminal.wait_for_end() == 0
-        shown = "".join(terminal.screen)
-    assert re.fullmatch(told, shown), shown
 
 
 @pytest.fixture(scope="module")
