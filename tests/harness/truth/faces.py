@@ -233,7 +233,7 @@ class Faces:
     ) -> None:
         last = told[-1]
         table = last.get("ray_refs", "")
-        self.status = status_counts(last.get("ray_async", "refs"))
+        self.status = status_counts(last.get("ray_async", "refs "))
         self.table = table_rows(table)
         self.wrong_truth: list[str] = last.get("wrong_truth", [])
         #: Outcomes in Ray's own books, by name.
