@@ -214,7 +214,7 @@ class Faces:
 
     Parameters
     ----------
-    told
+    reports
         What `inside.report` has printed at each moment.
     results
         Of the group's cells.
@@ -226,12 +226,12 @@ class Faces:
 
     def __init__(
         self,
-        told: Sequence[Mapping[str, Any]],
+        reports: Sequence[Mapping[str, Any]],
         results: Sequence[Result],
         comms: Sequence[Comm],
         unknown: Collection[str] = (),
     ) -> None:
-        last = told[-1]
+        last = reports[-1]
         table = last.get("ray_refs", "")
         self.status = status_counts(last.get("ray_async", "refs "))
         self.table = table_rows(table)
@@ -259,7 +259,7 @@ class Faces:
             )
         #: Rows whose outputs had not settled before a magic asked Ray.
         self.late: list[str] = []
-        for face, rows in _at_any_moment(told, results, comms):
+        for face, rows in _at_any_moment(reports, results, comms):
             for name, counts in rows.items():
                 if name in self.rows:
                     self.rows[name].look(face, counts)
@@ -278,10 +278,10 @@ class Faces:
 
 
 def _at_rest(
-    told: Mapping[str, Any], results: Iterable[Result]
+    report: Mapping[str, Any], results: Iterable[Result]
 ) -> Iterator[tuple[str, dict[str, Counts]]]:
-    yield "%ray_refs", table_rows(told.get("ray_refs", ""))
-    for cell in told["cells"]:
+    yield "%ray_refs", table_rows(report.get("ray_refs", ""))
+    for cell in report["cells"]:
         where = f"of cell {cell['cell']}"
         yield f"widget {where}", widget_rows(cell["widget"])
         yield f"text {where}", text_rows(cell["text"])
@@ -291,10 +291,12 @@ def _at_rest(
 
 
 def _at_any_moment(
-    told: Iterable[Mapping[str, Any]], results: Iterable[Result], comms: Iterable[Comm]
+    reports: Iterable[Mapping[str, Any]],
+    results: Iterable[Result],
+    comms: Iterable[Comm],
 ) -> Iterator[tuple[str, dict[str, Counts]]]:
-    for moment in told:
-        yield "%ray_refs", table_rows(moment.get("ray_refs", ""))
+    for report in reports:
+        yield "%ray_refs", table_rows(report.get("ray_refs", ""))
     for result in results:
         for message in result.messages:
             if message["msg_type"] in ("display_data", "update_display_data"):
@@ -314,5 +316,5 @@ def read_faces(
     said = kernel.ok(f"report(witness, {magics=}, {last=})", timeout=90)
     # Ray may print beside it.
     (line,) = (line for line in said.stdout.splitlines() if line.startswith(REPORT))
-    told: dict[str, Any] = json.loads(line.removeprefix(REPORT))
-    return told
+    report: dict[str, Any] = json.loads(line.removeprefix(REPORT))
+    return report

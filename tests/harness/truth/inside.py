@@ -356,15 +356,15 @@ def report(witness: Witness, *, magics: bool, last: bool = False) -> None:
     from ray_jupyter_async.notebook.progress_widget import widget_state
     from ray_jupyter_async.notebook.static_progress import progress_bundle
 
-    told: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     if magics:
         # First, so that it cannot rely on what the table has asked for.
-        told["ray_async"] = magic("ray_async")
-        told["ray_refs"] = magic("ray_refs")
+        shown["ray_async"] = magic("ray_async")
+        shown["ray_refs"] = magic("ray_refs")
     if last:
-        told["wrong_truth"] = known.wrong()
-        told["events"] = outcomes_by_name()
-    told["cells"] = [
+        shown["wrong_truth"] = known.wrong()
+        shown["events"] = outcomes_by_name()
+    shown["cells"] = [
         {
             "cell": str(cell.origin),
             "widget": widget_state(cell)["lines"],
@@ -372,7 +372,7 @@ def report(witness: Witness, *, magics: bool, last: bool = False) -> None:
         }
         for cell in tracker_of().snapshot().cells
     ]
-    told["truth"] = {row: Counter(refs.values()) for row, refs in known.truth.items()}
-    told["lies"] = witness.lies()
-    told["unfinished"] = known.unfinished()
-    print(f"\nREPORT {json.dumps(told)}\n", end="")
+    shown["truth"] = {row: Counter(refs.values()) for row, refs in known.truth.items()}
+    shown["lies"] = witness.lies()
+    shown["unfinished"] = known.unfinished()
+    print(f"\nREPORT {json.dumps(shown)}\n", end="")

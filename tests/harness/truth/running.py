@@ -34,7 +34,7 @@ def begin(kernel: Kernel, start_ray: str) -> None:
 
 
 def load(kernel: Kernel) -> None:
-    """Load the extension anew, so that every cell that waits is shown at once."""
+    """Load the extension, so that it shows every cell that waits at once."""
     kernel.ok("%load_ext ray_jupyter_async")
     kernel.ok("inside.forget()\n%config RayAsync.progress_delay = 0")
 
@@ -50,7 +50,7 @@ def shown_by(kernel: Kernel, table: Iterable[Way | str]) -> Faces:
         Ways, and other code that runs between them.
     """
     load(kernel)
-    results, told = [], []
+    results, reports = [], []
     unknown: list[str] = []
     for number, way in enumerate(table):
         if isinstance(way, str):
@@ -58,11 +58,11 @@ def shown_by(kernel: Kernel, table: Iterable[Way | str]) -> Faces:
             continue
         unknown += way.unknown
         results += [kernel.ok(f"{cell}\nNone;") for cell in way.cells]
-        told.append(read_faces(kernel, magics=bool(number % 2)))
+        reports.append(read_faces(kernel, magics=bool(number % 2)))
 
     def look(*, magics: bool = True, last: bool = False) -> Faces:
-        told.append(read_faces(kernel, magics=magics, last=last))
-        return Faces(told, results, list(kernel.comms.values()), unknown)
+        reports.append(read_faces(kernel, magics=magics, last=last))
+        return Faces(reports, results, list(kernel.comms.values()), unknown)
 
     # What stands in the cells settles by itself; the magics ask Ray.
     faces = _settled(lambda: look(magics=False), Faces.outputs_settled)

@@ -1,4 +1,4 @@
-"""Ways in which nobody awaits a ref, or another thread does, and iterations.
+"""Ways in which no await asks for a ref, or one of another thread, and iterations.
 
 As in `ways`, a way is a cell or several; what each ref is, the cell says by
 `submit` or `expect`.
