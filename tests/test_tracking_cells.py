@@ -73,6 +73,24 @@ def test_a_cell_that_blocks_shows_what_it_waits_for(cells, tmp_path, call):
     assert static(result).startswith("held  3/3")
 
 
+@pytest.mark.parametrize("wait", ["await asyncio.gather(*refs)", "ray.get(refs);"])
+def test_cell_that_loads_shows_progress(cells, tmp_path, wait):
+    path = tmp_path / "end"
+    cells.ok("%unload_ext ray_jupyter_async")
+    task = f"hold.options(name='loading').remote({str(path)!r})"
+    result = cells.submit(
+        f"%load_ext ray_jupyter_async\nrefs = [{task} for _ in range(3)]\n{wait}"
+    )
+    shown_line(cells, "loading", total=3, pending=3)
+    path.touch()
+    cells.wait(result)
+    assert static(result).startswith("loading  3/3")
+    # The cell has ended, for the extension, too.
+    assert cells.ok("await asyncio.sleep(0)").status == "ok"
+    current = "from ray_jupyter_async.notebook import extension as e\n"
+    assert cells.ok(f"{current}print(e._loaded._cells.nested)").stdout == "False\n"
+
+
 @pytest.mark.parametrize(
     "loop",
     [

@@ -169,6 +169,7 @@ class Extension:
             ):
                 self.shell.events.register(event, function)
                 undo.callback(self.shell.events.unregister, event, function)
+            self._cells.join()
             self._undo = undo.pop_all()
 
     def unload(self) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 #: Since 7.0 a thread that runs in a cell's context sends its output there.
 _PARENT_IN_CONTEXT = int(version("ipykernel").split(".")[0]) >= 7
 
+#: Ids of cells. Of the whole process: a task that was started before a reload carries
+#: its cell's id on.
+_ids = itertools.count(1)
+
 
 class _Run(NamedTuple):
     """A cell that runs, and IPython's `ExecutionInfo` of it."""
@@ -48,7 +52,6 @@ class RunningCells:
         self._shell = shell
         self._on_start = on_start
         self._on_end = on_end
-        self._numbers = itertools.count(1)
         # A stack for each thread: cells run within cells (`%run`, `run_cell`), and, in
         # the subshells of ipykernel 7, beside each other.
         self._running: dict[int, list[_Run]] = {}
@@ -60,14 +63,31 @@ class RunningCells:
 
     def started(self, info: Any = None) -> None:
         """Note that a cell's code is about to run (`pre_run_cell`)."""
-        cell_id = next(self._numbers)
+        self._begin(info, self._number(info))
+
+    def join(self) -> None:
+        """Note the cell that runs already: the one with the ``%load_ext``, if any.
+
+        IPython (8.18 to 9.18) keeps its result where values are displayed.
+        """
+        result = getattr(self._shell.displayhook, "exec_result", None)
+        info = getattr(result, "info", None)
+        # No event tells of the end of a silent one.
+        if info is None or getattr(info, "silent", True):
+            return
+        number = self._number(info)
+        if number is not None and info.store_history:
+            number -= 1  # its own input is among the others by now
+        self._begin(info, number)
+
+    def _begin(self, info: Any, number: int | None) -> None:
+        cell_id = next(_ids)
         self._parent = self._call_shell("get_parent")
-        outer = self.current()
         # The task of an async cell, and the tasks that it starts, copy this.
         origin.set(cell_id)
         cell = Cell(
             id=cell_id,
-            number=self._number(info, outer),
+            number=number,
             context=contextvars.copy_context(),
             is_current=lambda: self._output_stays or self._is_running(cell_id),
         )
@@ -85,7 +105,7 @@ class RunningCells:
         runs = self._running.get(thread, [])
         place = _place_of(result, runs)
         if place is None:
-            return  # an empty cell, or the one with the %load_ext
+            return  # an empty cell
         ended = [run.cell for run in runs[place:]]
         del runs[place:]
         if not runs:
@@ -121,7 +141,8 @@ class RunningCells:
         method = getattr(self._shell, name, None)
         return method(*arguments) if callable(method) else None
 
-    def _number(self, info: Any, outer: Cell | None) -> int | None:
+    def _number(self, info: Any) -> int | None:
+        outer = self.current()
         if outer is not None and not getattr(info, "store_history", True):
             return outer.number  # it has none of its own
         # The shell's own count is one further in IPython 9.16 than in 8.18 when
