@@ -140,7 +140,7 @@ def ipython():
         made.type("from ray_jupyter_async import progress\r")
         made.wait_to_see(r"In \[3\]:", 60)
         made.type("%run -i setup.py\r")
-        made.wait_to_see(r"In \[4\]:", 90)
+        made.wait_to_see(r"In \[4\]:", 180)
         yield made
 
 
