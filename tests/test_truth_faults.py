@@ -10,11 +10,20 @@ from harness.truth.running import begin, shown_by
 CLUSTER = """
 from ray.cluster_utils import Cluster
 cluster = Cluster(
-    initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False}
+    initialize_head=True,
+    head_node_args={
+        "num_cpus": 4,
+        "include_dashboard": False,
+        # A lost node is noticed after 2.5 s instead of 15.
+        "_system_config": {"health_check_period_ms": 500},
+    },
 )
 ray.init(address=cluster.address, log_to_driver=False)
 node = cluster.add_node(num_cpus=4, resources={"far": 4})
 """
+
+# On a loaded machine the workers of two nodes take their time to start.
+pytestmark = pytest.mark.timeout(240)
 
 ROWS = [
     row
@@ -46,10 +55,11 @@ def test_the_table_agrees_with_rays_books(row, shown):
 
 
 def test_an_object_lost_with_its_node_has_failed(shown):
-    assert shown.table["large"]["failed"] == shown.table["large"]["refs"] == 1
+    row = shown.table["large"]
+    assert (row["refs"], row["failed"]) == (1, 1), row
 
 
 def test_an_object_whose_owner_died_has_failed(shown):
     known = {*ROWS, "all", "large", "Owner.put"}
     (owned,) = (row for name, row in shown.table.items() if name not in known)
-    assert owned["failed"] == owned["refs"] == 1
+    assert (owned["refs"], owned["failed"]) == (1, 1), owned

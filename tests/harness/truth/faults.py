@@ -98,6 +98,7 @@ AFTER = cells(
     await rja.wait([lost["node-waited"]])
     with expected():
         await lost["object"]
+    assert outcome_of(lost["object"]) == "failed", "the object is still there"
     lost.clear()
     """,
     rows=(),
