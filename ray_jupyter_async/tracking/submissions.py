@@ -10,25 +10,19 @@ comes of the task: each of ``num_returns`` refs, and every item of a generator.
 
 from __future__ import annotations
 
-import functools
 import importlib
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from ..awaiting.interruptible import interruptible
 from ..awaiting.observing import origin
-from ..replaced import Link, replaced
 from .foreign_text import clean_name, exact
 from .object_ids import TASK_ID_BYTES, is_put, return_id
 from .recent import Recent
 from .resubmitting import GENERATOR, Resubmissions
+from .submit_hook import SubmitHook, hook_method
 from .submitters import Submitters
-
-logger = logging.getLogger("ray_jupyter_async")
 
 PUT_NAME = "ray.put"
 PLACEMENT_GROUP_NAME = "placement group"
@@ -43,9 +37,6 @@ _MOST_FRESH = 200_000
 _MANY_FRESH = 10_000
 #: Of the tasks whose results a task takes as arguments, so many are remembered.
 MOST_DEPENDENCIES = 16
-
-Wrapped = Callable[..., Any]
-Note = Callable[[Any, Any, Any, Any, dict[str, Any]], None]
 
 
 class Submission(NamedTuple):
@@ -120,7 +111,7 @@ class Submissions:
         #: end.
         self.on_session_end: Callable[[], None] | None = None
         self._submitters = Submitters(self._session_ends)
-        self._hooks: list[_Hook] = []
+        self._hooks: list[SubmitHook] = []
         self._ref_type: Any = None
 
     @property
@@ -137,11 +128,12 @@ class Submissions:
         if self._hooks:
             return
         self._ref_type = importlib.import_module("ray").ObjectRef
-        hooks = (
-            _hook("ray.remote_function.RemoteFunction._remote", self._note_function),
-            _hook("ray.actor.ActorMethod._remote", self._note_method),
-            _hook("ray.util.placement_group.PlacementGroup.ready", self._note_group),
-        )
+        hooked = {
+            "ray.remote_function.RemoteFunction._remote": self._note_function,
+            "ray.actor.ActorMethod._remote": self._note_method,
+            "ray.util.placement_group.PlacementGroup.ready": self._note_group,
+        }
+        hooks = [hook_method(path, note) for path, note in hooked.items()]
         self._hooks = [hook for hook in hooks if hook is not None]
 
     def uninstall(self) -> None:
@@ -328,67 +320,6 @@ class Submissions:
         self.again.clear()
         if self.on_session_end is not None:
             self.on_session_end()
-
-
-class _Hook(Link):
-    """One hooked method, and what notes its calls."""
-
-    def __init__(self, owner: type, method: str, note: Note) -> None:
-        self._note: Note | None = note
-        self._undo = ExitStack()
-        self._undo.enter_context(replaced(owner, method, self._wrap))
-
-    def remove(self) -> None:
-        # Also where the wrapper must stay, nothing of ours stays alive in it.
-        self._note = None
-        self._undo.close()
-
-    def note(self, submitted: Any, submitter: Any, args: Any, options: Any) -> None:
-        note = self._note
-        if note is None:
-            return
-        try:
-            # Ray passes the task's arguments by name or first; what is left are
-            # options.
-            of_task = args[0] if args else options.pop("args", None)
-            named = args[1] if len(args) > 1 else options.pop("kwargs", None)
-            note(submitted, submitter, of_task, named, options)
-        except Exception:
-            # The task is submitted: its ref must reach the caller whatever became
-            # of the name.
-            logger.debug("no name for a submitted task", exc_info=True)
-
-    def _wrap(self, original: Wrapped) -> Wrapped:
-        hook: _Hook | None = self
-
-        @functools.wraps(original)
-        @interruptible
-        def _remote(submitter: Any, *args: Any, **options: Any) -> Any:
-            __tracebackhide__ = _rich_traceback_omit = True
-            try:
-                submitted = original(submitter, *args, **options)
-            except BaseException as error:
-                if hook is not None:
-                    hook.hide(error)
-                raise
-            if hook is not None:
-                hook.note(submitted, submitter, args, options)
-            return submitted
-
-        return _remote
-
-
-def _hook(path: str, note: Note) -> _Hook | None:
-    module, class_name, method = path.rsplit(".", 2)
-    owner = getattr(importlib.import_module(module), class_name, None)
-    if not isinstance(owner, type) or not callable(owner.__dict__.get(method)):
-        logger.warning(
-            "this version of Ray has no %s: what it makes is shown as %r",
-            path,
-            UNKNOWN_NAME,
-        )
-        return None
-    return _Hook(owner, method, note)
 
 
 def _given_name(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
