@@ -21,8 +21,15 @@ from ray_jupyter_async.awaiting.reading import MAX_READERS, readers
 ran: list[threading.Thread] = []
 
 
-class UnwantedError(SystemExit):
-    """Raised by code that must not be run; ends a thread, and cannot be shown."""
+class UnwantedError(BaseException):
+    """Raised by code that must not be run."""
+
+    def __repr__(self):
+        raise UnwantedError
+
+
+class QuitError(SystemExit):
+    """Ends a thread that lets it out, and cannot be shown."""
 
     def __repr__(self):
         raise UnwantedError
@@ -40,7 +47,7 @@ class HostileError(Exception):
 
 
 def quit_loudly():
-    raise UnwantedError
+    raise QuitError
 
 
 class Quits:
@@ -141,7 +148,7 @@ def test_objects_that_quit_leave_the_readers_alive(ray_session):
 
     kinds, text = run(main())
     assert kinds == {RuntimeError}
-    assert "UnwantedError" in text
+    assert "QuitError" in text
 
 
 def test_job_that_quits_leaves_its_reader_alive(ray_session):
@@ -194,7 +201,7 @@ def test_object_that_quits_fails_a_future_that_is_made_done(ray_session):
     async def main():
         future = as_future(ray.put(Quits()))
         assert future.keeper.settle_now(future)
-        with pytest.raises(RuntimeError, match="UnwantedError"):
+        with pytest.raises(RuntimeError, match="QuitError"):
             await future
 
     run(main())
