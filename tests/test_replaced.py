@@ -129,7 +129,7 @@ def test_input_is_as_before_while_a_terminal_shows_lines():
     original = builtins.input
     leader, follower = os.openpty()
     try:
-        with open(follower, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a number
+        with os.fdopen(follower, "w", encoding="utf-8") as stream:
             screen = TerminalScreen(stream)
             screen.show("block", lambda: ["a line"])
             held = builtins.input
