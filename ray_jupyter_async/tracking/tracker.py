@@ -419,6 +419,7 @@ class Tracker(Ledger):
         Lines that are made later are not marked: call it again for them.
         """
         with self._lock:
+            self._apply_inbox()
             for origin, cell in self._cells.items():
                 for line in cell.lines.values():
                     stale = why if line.pending else ""
