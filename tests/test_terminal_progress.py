@@ -222,14 +222,16 @@ def test_a_traceback_stands_whole_above_the_lines(ipython):
 
 def test_what_is_written_meanwhile_stands_above_the_lines(ipython):
     number = prompt(ipython)
-    gates = [str(ipython.folder / name) for name in ("spoken", "heard")]
+    gates = [str(ipython.folder / name) for name in ("spoken", "worked", "heard")]
     ipython.type(f"threading.Thread(target=speak, args=[{gates[0]!r}]).start(); "
-                 f"said = say.remote({gates[0]!r}); "
-                 f"value = await hold.remote({gates[1]!r})\r")  # fmt: skip
+                 f"said = say.remote({gates[1]!r}); "
+                 f"value = await hold.remote({gates[2]!r})\r")  # fmt: skip
     wait_for_row(ipython)
+    # One after the other: unbuffered, two prints at a time mix by themselves.
     (ipython.folder / "spoken").touch()
-    ipython.wait_to_see("from a worker")
     ipython.wait_to_see("as bytes")
+    (ipython.folder / "worked").touch()
+    ipython.wait_to_see("from a worker")
     said = {
         "(say pid=N) from a worker", "as bytes", "by a kept write", "from a thread",
         "logged", "to stderr",
