@@ -26,6 +26,9 @@ from ray.exceptions import RayActorError, RayError, TaskCancelledError
 
 from .events import outcomes_by_name
 
+# Before the extension replaces them.
+_get, _wait = ray.get, ray.wait
+
 Body = Callable[[str, list[Any]], Any]
 
 #: What the refs of a row are, by the row's outcome.
@@ -139,9 +142,7 @@ class Known:
     def unfinished(self) -> int:
         """Return how many of the refs that are held are not ready."""
         refs = [ref for _, _, ref in self.held]
-        # The public name is wrapped while the extension is loaded.
-        wait = ray._private.worker.wait
-        return len(wait(refs, num_returns=len(refs), timeout=0)[1]) if refs else 0
+        return len(_wait(refs, num_returns=len(refs), timeout=0)[1]) if refs else 0
 
     def wrong(self) -> list[str]:
         """Compare with what Ray gives for the refs that are held."""
@@ -163,8 +164,7 @@ _dead: list[Any] = []
 def outcome_of(ref: Any) -> str:
     """Return what Ray's own `ray.get` says of a ref."""
     try:
-        # As in `Known.unfinished`.
-        ray._private.worker.get(ref, timeout=10)
+        _get(ref, timeout=10)
     except TaskCancelledError:
         return "cancelled"
     except RayError:
@@ -361,9 +361,6 @@ def report(witness: Witness, *, magics: bool, last: bool = False) -> None:
         # First, so that it cannot rely on what the table has asked for.
         shown["ray_async"] = magic("ray_async")
         shown["ray_refs"] = magic("ray_refs")
-    if last:
-        shown["wrong_truth"] = known.wrong()
-        shown["events"] = outcomes_by_name()
     shown["cells"] = [
         {
             "cell": str(cell.origin),
@@ -374,5 +371,8 @@ def report(witness: Witness, *, magics: bool, last: bool = False) -> None:
     ]
     shown["truth"] = {row: Counter(refs.values()) for row, refs in known.truth.items()}
     shown["lies"] = witness.lies()
+    if last:
+        shown["wrong_truth"] = known.wrong()
+        shown["events"] = outcomes_by_name()
     shown["unfinished"] = known.unfinished()
     print(f"\nREPORT {json.dumps(shown)}\n", end="")
