@@ -72,8 +72,7 @@ class RayAsyncMagics(Magics):
         ref that two cells await counts in each.
         """
         names = parse_argstring(cast("Any", self).ray_refs, line).names
-        self._extension.view.refresh(_PATIENCE)
-        self._extension.view.health.check()
+        _refresh(self._extension)
         totals = self._extension.tracker.snapshot().totals
         shown = [line for line in totals if not names or line.name in names]
         print_text(refs_table(shown))
@@ -145,8 +144,14 @@ class RayAsyncMagics(Magics):
             print_text("\n".join(did_not_stop(left, begun, "`--force` kills")))
 
 
+def _refresh(extension: Extension) -> None:
+    """Learn what Ray knows now, where it answers."""
+    if not extension.view.health.now():
+        extension.view.refresh(_PATIENCE)
+
+
 def _status(extension: Extension) -> list[tuple[str, str]]:
-    extension.view.refresh(_PATIENCE)
+    _refresh(extension)
     lines = extension.tracker.snapshot().totals
     counts = {
         "pending": sum(line.pending for line in lines),
@@ -183,7 +188,7 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
 def _connection(extension: Extension) -> str:
     if not ray.is_initialized():
         return "not connected: ray.init()"
-    trouble = extension.view.health.check()
+    trouble = extension.view.health.now()
     if not trouble:
         return "connected"
     return f"connected, but {trouble}. If it stays away, Ray ends this process"

@@ -102,6 +102,13 @@ class ClusterHealth:
             self._report(trouble)
         return trouble
 
+    def now(self) -> str:
+        """Return `trouble`, asking only where nobody has for a while."""
+        if self.trouble and time.time() - self._asked < SILENCE:
+            self._report(self.trouble)
+            return self.trouble
+        return self.check()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             if not self._wanted() and not self.trouble:
