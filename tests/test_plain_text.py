@@ -25,7 +25,7 @@ from ray_jupyter_async.notebook.open_lines import OpenLine
 from ray_jupyter_async.notebook.progress_widget import widget_state
 from ray_jupyter_async.notebook.refs_table import refs_table
 from ray_jupyter_async.notebook.static_progress import progress_bundle
-from ray_jupyter_async.notebook.task_words import count, does_not_yield
+from ray_jupyter_async.notebook.task_words import count, did_not_stop
 from ray_jupyter_async.tracking.error_groups import ErrorGroups, Failure
 from ray_jupyter_async.tracking.foreign_text import LONGEST_NAME, clean, clean_name
 from ray_jupyter_async.tracking.progress import CellProgress, LineProgress, RefState
@@ -99,7 +99,7 @@ def test_table_of_refs_is_text(text):
 @each_text
 def test_words_about_tasks_are_text(text):
     tasks = [RunningTask(b"", clean_name(text), None, None)]
-    words = count(tasks) + does_not_yield(tasks)
+    words = count(tasks) + " ".join(did_not_stop(tasks, {}, "`--force` kills"))
     assert problem(words) is None
     assert len(words) < 250
 
