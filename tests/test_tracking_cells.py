@@ -59,7 +59,10 @@ def static(result):
     [
         "ray.get(refs)",
         "ray.get(refs[0], timeout=60)",
+        "ray.get(timeout=60, object_refs=refs)",
         "ray.wait(refs, num_returns=3)",
+        "ray.wait(ray_waitables=refs, num_returns=3)",
+        "[ref.future().result(60) for ref in refs]",
         "[ray.get(ref) for ref in refs]",
     ],
 )
