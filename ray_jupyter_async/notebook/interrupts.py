@@ -227,19 +227,25 @@ class Interrupts:
         if place is Place.BACKGROUND and max(since, blocked_in_ray()) > _BLOCKED:
             self._pressed = now
             self._raised = True
+            # After this, also where the first interrupt comes late enough for it.
+            self._deliver_later(cell, now if first else None)
             if cell is not None:
                 # Before the loop steps them: they may block as this one does.
                 cancel_tasks_of(cell.id, cell.task, cell.loop)
             # A KeyboardInterrupt would end the loop, and with it the kernel. A
             # task that raises a CancelledError is a cancelled task.
             raise cancellation(frame)
+        self._deliver_later(cell, now if first else None)
+
+    def _deliver_later(self, cell: _AsyncCell | None, began: float | None) -> None:
+        """Have the loop cancel the cell, and a new interrupt brought again."""
         if cell is not None and not self._asked_loop:
             self._asked_loop = True
             # Unlike tornado's `add_callback` it wakes the loop also when called on
             # the loop's own thread.
             cell.loop.call_soon_threadsafe(self._cancel, cell)
-        if first:
-            self._wanted.put(now)
+        if began is not None:
+            self._wanted.put(began)
 
     def _cancel(self, cell: _AsyncCell) -> None:
         """Cancel the cell's task; called by the loop, so never within the task."""
