@@ -186,3 +186,12 @@ def test_table_has_a_column_for_what_is_unknown():
     head, row = refs_table(tracker.snapshot().totals).splitlines()
     assert head.split()[-1] == "unknown"
     assert row.split() == ["f", "1", "-", "-", "-", "-", "-", "1"]
+
+
+def test_loss_of_a_value_is_known_to_all_cells():
+    tracker = tracker_of("first")
+    tracker.end_finished({"first": [REF]}, set(), {REF: VALUE})
+    tracker.record([awaited("second")])
+    tracker.record([settled(Outcome.FAILED, "ObjectLostError", cell="second")])
+    assert in_cell(tracker, "first") == {"failed": 1}
+    assert in_all(tracker) == {"failed": 1}

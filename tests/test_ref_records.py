@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ray_jupyter_async.awaiting.failures import VALUE, describe_text
+from ray_jupyter_async.awaiting.failures import describe_text
 from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
 from ray_jupyter_async.tracking.error_groups import (
     MAX_GROUPS,
@@ -203,21 +203,20 @@ def test_event_without_an_error_is_no_value_after_a_cancel(tracker):
     tracker.record([WatchEvent("cancelling", key(0), None, 1.0)])
     explain(tracker, 0, event(RefState.READY, "FINISHED", ended=1.0))
     line = tracker.read_cell("cell").lines[0]
-    assert (line.cancelled, line.ready) == (1, 0)
-    tracker.reveal({key(0): VALUE})
-    line = tracker.read_cell("cell").lines[0]
-    assert (line.cancelled, line.ready) == (0, 1)
+    assert (line.unknown, line.ready) == (1, 0)
+    explain(tracker, 0, event(RefState.READY, "FINISHED", ended=1.0))
+    assert tracker.read_cell("cell").lines[0].unknown == 1
 
 
-def test_event_revises_that_a_task_was_cancelled(tracker):
+def test_event_says_that_a_task_was_cancelled(tracker):
     tracker.adopt("cell", [key(0)])
     tracker.record([WatchEvent("cancelling", key(0), None, 1.0)])
     tracker.end_finished({"cell": [key(0)]}, set(), {})
-    assert tracker.read_cell("cell").lines[0].cancelled == 1
-    failure = Failure("ValueError", "no", "ValueError: no")
-    explain(tracker, 0, event(RefState.FAILED, "FAILED", failure=failure))
+    assert tracker.read_cell("cell").lines[0].unknown == 1
+    failure = Failure("TASK_CANCELLED")
+    explain(tracker, 0, event(RefState.CANCELLED, "FAILED", failure=failure))
     line = tracker.read_cell("cell").lines[0]
-    assert (line.cancelled, line.failed) == (0, 1)
+    assert (line.cancelled, line.unknown) == (1, 0)
 
 
 def test_the_pace_is_what_settled_lately(tracker):

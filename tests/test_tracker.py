@@ -173,13 +173,13 @@ def test_what_follows_the_last_item_of_a_generator_is_no_item(error):
 @pytest.mark.parametrize(
     ("outcomes", "state"),
     [
-        ({}, "cancelled"),
+        ({}, "unknown"),
         ({REF: Description("TASK_CANCELLED", "", "")}, "cancelled"),
         ({REF: VALUE}, "ready"),
         ({REF: DIED}, "failed"),
     ],
 )
-def test_what_was_asked_to_end_is_cancelled_unless_it_is_known_better(outcomes, state):
+def test_task_that_was_asked_to_end_is_what_its_object_is(outcomes, state):
     tracker = submitter(REF)
     tracker.record([WatchEvent("cancelling", REF, None, 1.0)])
     assert line(tracker).cancelling == 1

@@ -187,7 +187,7 @@ class CellCounts:
         new = RefState.READY if state is RefState.RESOLVED else state
         old = self._records.state[slot]
         if failure is not None:
-            if SETTLED[old] and old != RefState.ENDED:
+            if not BEFORE[RefState.FAILED][old]:
                 return False
             self._fail(slot, at, failure)
             return True
@@ -357,7 +357,9 @@ class CellCounts:
             return
         old = self._records.state[slot]
         # An await that no session could answer changes nothing about a known end.
-        if SETTLED[old] if outcome is Outcome.UNREACHABLE else self._is_final(slot):
+        if SETTLED[old] and (
+            outcome is Outcome.UNREACHABLE or not BEFORE[RefState.FAILED][old]
+        ):
             return
         failure = Failure("unknown error")
         if event.error is not None:
@@ -366,14 +368,6 @@ class CellCounts:
         if SETTLED[old] and event.kind != "settled":
             at = self._line(slot).last_change  # known late, ended before
         self._fail(slot, at, failure, elsewhere=elsewhere)
-
-    def _is_final(self, slot: int) -> bool:
-        """Whether an error cannot change a ref's state any more."""
-        state = self._records.state[slot]
-        if state == RefState.CANCELLED:
-            # Concluded, where nothing better was known.
-            return not self._records.flags[slot] & REVISABLE
-        return not BEFORE[RefState.FAILED][state]
 
     def _again(self, slot: int) -> int:
         """Return 1 for a ref that another cell counts, too, 0 for others."""

@@ -26,8 +26,7 @@ Number = TypeVar("Number", int, float)
 AWAITED = 1
 #: Its task was submitted here: it goes on though nobody awaits it.
 SUBMITTED = 2
-#: How it ended is not the last word: a further await, or what Ray's own books say
-#: of its task, revises it.
+#: Released, so that a further await makes it pending again.
 REVISABLE = 4
 #: Ray says that its task has ended, by leaving it out of what runs.
 FOLLOWED = 8

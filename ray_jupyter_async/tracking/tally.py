@@ -19,7 +19,6 @@ from .records import (
     ASKED_TO_END,
     AWAITED,
     FOLLOWED,
-    REVISABLE,
     SUBMITTED,
     TIMED,
     Records,
@@ -79,11 +78,8 @@ class CellTally(CellCounts):
             line.pace.ran(key, event.started, event.ended)
         if state is RefState.FAILED and event.failure is not None:
             self._explain(slot, line, event.failure)
-        elif self._is_open(slot):
-            says_how = event.failure is not None or not (
-                records.flags[slot] & ASKED_TO_END
-            )
-            if event.state.settled and ended and says_how:
+        elif state is RefState.ENDED:
+            if event.state.settled and ended:
                 self._end(slot, line.last_change, event)
         elif not state.settled:
             if event.state.settled:
@@ -97,29 +93,12 @@ class CellTally(CellCounts):
 
     def _end(self, slot: int, at: float, event: TaskEvent) -> None:
         """Count a ref as its task has ended."""
-        flags = self._records.flags
-        flags[slot] &= ~REVISABLE
         if event.failure is not None:
-            if event.failure.kind not in TASK_CANCELLED or (
-                self._records.state[slot] != RefState.CANCELLED
-            ):
-                self._fail(slot, at, event.failure)
-        elif flags[slot] & ASKED_TO_END:
-            self._conclude_cancelled(slot, at)
-        else:
+            self._fail(slot, at, event.failure)
+        elif not self._records.flags[slot] & ASKED_TO_END:
             self._change(slot, RefState.READY, at)
-
-    def _conclude_cancelled(self, slot: int, at: float) -> None:
-        """Count a ref as cancelled whose task was asked to end and has ended."""
-        self._fail(slot, at, Failure("TASK_CANCELLED"))
-        self._records.flags[slot] |= REVISABLE
-
-    def _is_open(self, slot: int) -> bool:
-        """Whether a ref's task has ended, and it is not known for certain how."""
-        state = self._records.state[slot]
-        if state == RefState.CANCELLED:
-            return bool(self._records.flags[slot] & REVISABLE)
-        return state == RefState.ENDED
+        elif self._records.state[slot] != RefState.ENDED:
+            self._change(slot, RefState.ENDED, at)
 
     def unsettled(self, name: str | None = None) -> list[bytes]:
         """Give the ids of the refs that have not settled, of one line or all."""
@@ -195,8 +174,7 @@ class CellTally(CellCounts):
     ) -> bool:
         """Settle those of `keys` whose task Ray no longer counts as running.
 
-        One that was asked to end counts as cancelled unless its outcome is known, and
-        others as ended.
+        Those whose outcome is not known count as ended.
 
         Returns
         -------
@@ -217,15 +195,16 @@ class CellTally(CellCounts):
                 what = outcomes.get(key)
                 if what is not None:
                     self._reveal(slot, now, what)
-                elif self._records.state[slot] == RefState.CANCELLING:
-                    self._conclude_cancelled(slot, now)
                 else:
                     self._change(slot, RefState.ENDED, now)
         return found
 
     def ended_unknown(self) -> list[bytes]:
         """Return the ids of refs that have ended, it is not known how."""
-        return [key for key, slot in self._slots.items() if self._is_open(slot)]
+        state = self._records.state
+        return [
+            key for key, slot in self._slots.items() if state[slot] == RefState.ENDED
+        ]
 
     def reveal(self, outcomes: Mapping[bytes, Description]) -> bool:
         """Take what objects of ended tasks were found to be; return whether any is new.
@@ -235,17 +214,12 @@ class CellTally(CellCounts):
         found = False
         for key, what in outcomes.items():
             slot = self._slots.get(key)
-            if slot is not None and self._is_open(slot):
+            if slot is not None and self._records.state[slot] == RefState.ENDED:
                 self._reveal(slot, self._line(slot).last_change, what)
                 found = True
         return found
 
     def _reveal(self, slot: int, at: float, what: Description) -> None:
-        self._records.flags[slot] &= ~REVISABLE
-        if what.error in TASK_CANCELLED and (
-            self._records.state[slot] == RefState.CANCELLED
-        ):
-            return
         if what.error:
             self._fail(slot, at, Failure.of(*what))
         else:
@@ -260,7 +234,7 @@ class CellTally(CellCounts):
                 continue
             if self._records.state[slot] == RefState.CANCELLING:
                 # The session's end only came first.
-                self._conclude_cancelled(slot, at)
+                self._change(slot, RefState.ENDED, at)
             else:
                 self._fail(slot, at, gone, elsewhere=False)
 

@@ -339,10 +339,7 @@ class Tracker(Ledger):
             found = {
                 origin: cell.ended_unknown()
                 for origin, cell in self._cells.items()
-                if any(
-                    line.counts[RefState.ENDED] or line.counts[RefState.CANCELLED]
-                    for line in cell.lines.values()
-                )
+                if any(line.counts[RefState.ENDED] for line in cell.lines.values())
             }
         return {origin: keys for origin, keys in found.items() if keys}
 

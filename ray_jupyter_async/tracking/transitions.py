@@ -32,7 +32,7 @@ BEFORE = {
     RefState.RESOLVED: _unsettled_or(
         RefState.READY, RefState.ENDED, RefState.FAILED, RefState.CANCELLED
     ),
-    RefState.READY: _unsettled_or(RefState.ENDED, RefState.CANCELLED),
+    RefState.READY: _unsettled_or(RefState.ENDED),
     RefState.ENDED: _unsettled_or(),
     RefState.FAILED: _unsettled_or(RefState.READY, RefState.ENDED),
 }
