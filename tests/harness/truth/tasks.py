@@ -179,6 +179,30 @@ CANCELS = (
         unknown=("cancel-dropped",),
     ),
     cells(
+        "cancel-ignored",
+        """
+        @ray.remote(max_retries=0)
+        def stubborn(path):
+            try:
+                os.close(os.open(path, os.O_CREAT))
+                while True:
+                    time.sleep(0.01)
+            except KeyboardInterrupt:
+                return "value"
+        refs = {}
+        for row in ("cancel-ignored", "cancel-ignored-dropped"):
+            refs[row] = stubborn.options(name=row).remote(f"{folder}/{row}")
+            expect(row, refs[row], "value", hold=row == "cancel-ignored")
+            while not os.path.exists(f"{folder}/{row}"):
+                await asyncio.sleep(0.01)
+            ray.cancel(refs[row])
+        del refs
+        """,
+        rows=("cancel-ignored", "cancel-ignored-dropped"),
+        # Ray's event is that of a task that was cancelled.
+        unknown=("cancel-ignored-dropped",),
+    ),
+    cells(
         "cancel-ended",
         """
         for outcome in ("value", "error"):
