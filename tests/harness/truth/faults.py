@@ -51,7 +51,8 @@ BEFORE = (
     cells(
         "owner-died",
         """
-        @ray.remote(num_cpus=0)
+        # On the other node, so that no copy is at hand.
+        @ray.remote(num_cpus=0, resources={"far": 1})
         class Owner:
             def put(self):
                 return [ray.put(bytes(300_000))]
@@ -60,6 +61,7 @@ BEFORE = (
         ray.kill(owner)
         with expected():
             await owned
+        assert outcome_of(owned) == "failed", "the object is still there"
         del owned, owner
         """,
         rows=(),
