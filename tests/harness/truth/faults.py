@@ -55,10 +55,15 @@ BEFORE = (
         @ray.remote(num_cpus=0, resources={"far": 1})
         class Owner:
             def put(self):
-                return [ray.put(bytes(300_000))]
+                return [os.getpid(), ray.put(bytes(300_000))]
         owner = Owner.remote()
-        (owned,) = await owner.put.remote()
+        pid, owned = await owner.put.remote()
         ray.kill(owner)
+        # It serves its objects until its process is gone.
+        with contextlib.suppress(ProcessLookupError):
+            for _ in range(1000):
+                os.kill(pid, 0)
+                await asyncio.sleep(0.01)
         with expected():
             await owned
         assert outcome_of(owned) == "failed", "the object is still there"
