@@ -44,8 +44,9 @@ _ENVIRONMENT = {
     # Nothing is sent to anybody.
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray gives up a node that does not start within 30 s, which a busy machine may
-    # need; with this, its first look at the node waits so long (seconds).
-    "RAY_raylet_start_wait_time_s": "120",
+    # need; with this, its first look at the node waits so long (seconds). Not much
+    # longer: a raylet that has ended is waited for, too.
+    "RAY_raylet_start_wait_time_s": "60",
     # Ray 2.5x-2.6x otherwise warns of a future default that is about GPUs.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -33,6 +33,9 @@ _CELL_SECONDS = 300
 # What `ray.init` raises when its processes come too late (Ray 2.40 to 2.60); no class
 # of its own says so.
 _TOO_LATE = re.compile(r"timed out during startup|Failed to start GCS")
+# A start that is too late for itself: the raylet of Ray 2.60 ends when its agents
+# need more than 15 s, which no setting changes.
+_TRIES = 3
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
@@ -194,13 +197,14 @@ def _title_and_prose(markdown: str) -> tuple[str | None, list[str]]:
 def run(path: Path, terminal: Terminal) -> bool:
     """Run a notebook, and tell whether it went as it should."""
     try:
-        if _execute(path, terminal):
-            return True
-        terminal.block("✗", "Ray did not start in time; this machine is busy.", "33")
-        terminal.heading("Once more, from the first cell")
-        if _execute(path, terminal):
-            return True
-        again = "Ray did not start in time again. Try it when the machine is less busy."
+        for attempt in range(1, _TRIES + 1):
+            if attempt > 1:
+                terminal.heading("Once more, from the first cell")
+            if _execute(path, terminal):
+                return True
+            late = "Ray did not start in time, as on a busy machine."
+            terminal.block("✗", late, "33")
+        again = f"Tried {_TRIES} times. Try again when the machine is less busy."
         terminal.block("✗", again, "31")
     except CellExecutionError as error:
         terminal.block("✗", f"This cell failed.\n{error.traceback}", "31")
