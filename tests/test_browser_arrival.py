@@ -98,6 +98,16 @@ def saved(path, cell):
     return found.data
 
 
+def wait_for_file(notebook, path, cell, words):
+    """Save until the display's text in the file has these words."""
+
+    def save():
+        notebook.save()
+        return words in saved(path, cell)["text/plain"]
+
+    notebook.poll(save, 20, what=f"{words} in the file")
+
+
 def wait_for_row(notebook, cell, **counts):
     """Wait until the one line of a cell's widget has these counts."""
     row = notebook.cell(cell).locator(".rja-row")
@@ -150,12 +160,8 @@ def test_files_hold_what_was_true_when_saved(lab, files):
     files["one"].touch()
     wait_for_row(notebook, 1, pending=2, resolved=1)
 
-    def save(words):
-        notebook.save()
-        return words in saved(path, 1)["text/plain"]
-
     # A line that is open stays open.
-    notebook.poll(lambda: save("1/3"), what="the file to follow")
+    wait_for_file(notebook, path, 1, "1/3")
     assert set(saved(path, 1)) == {"text/plain", "text/html"}
     assert "not yet complete" in saved(path, 1)["text/plain"]
     assert row.locator(".rja-details").count() == 1
@@ -166,7 +172,7 @@ def test_files_hold_what_was_true_when_saved(lab, files):
     row.locator(".rja-toggle").click()
     files["rest"].touch()
     wait_for_row(notebook, 1, pending=0, resolved=3)
-    notebook.poll(lambda: save("3/3"), what="the file to follow to the end")
+    wait_for_file(notebook, path, 1, "3/3")
     assert "not yet complete" not in saved(path, 1)["text/plain"]
     assert row.count() == 1
     row.locator(".rja-toggle").click()
@@ -199,6 +205,7 @@ def test_pages_get_what_they_missed(lab, files):
     assert static.count() == 0
     files["one"].touch()
     wait_for_row(notebook, 1, pending=2, resolved=1)
+    wait_for_file(notebook, path, 1, "1/3")
     # The restart itself is logged: it ends the cell's execution.
     assert lab.console_errors == []
     notebook.evaluate(

@@ -33,6 +33,7 @@ export class Arrival {
     this.model = model;
     this.notebook = new NotebookDocument(model.widget_manager, model.get("place"));
     this.superseded = false;
+    this.kernelEnded = false;
     /** @type {any} */
     this.saved = null;
     /** @type {Place | null} */
@@ -45,6 +46,9 @@ export class Arrival {
     this.notebook.onRerun(() => {
       this.superseded = true;
       this.tell("rerun");
+    });
+    this.notebook.onKernelEnd(() => {
+      this.kernelEnded = true;
     });
     this.onMessage = (/** @type {any} */ message) => {
       if ("place" in message) this.receive(message);

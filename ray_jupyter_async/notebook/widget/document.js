@@ -38,6 +38,9 @@ const MARK = "ray_jupyter_async";
 /** JupyterLab's own name for changes of its file that it does not draw. */
 const UNDRAWN = "silent-change";
 
+/** What JupyterLab calls a kernel whose widgets have ended with it. */
+const ENDED = ["restarting", "autorestarting", "terminating", "dead"];
+
 export class NotebookDocument {
   /**
    * @param {unknown} manager The front end's widget manager.
@@ -174,6 +177,21 @@ export class NotebookDocument {
     };
     changed.connect(look);
     this.undo.push(() => changed.disconnect(look));
+  }
+
+  /** @param {() => void} callback Called when the kernel is restarted or ends. */
+  onKernelEnd(callback) {
+    const session = this.context?.sessionContext;
+    if (!session?.statusChanged || !session.kernelChanged) return;
+    const look = (/** @type {any} */ _session, /** @type {string} */ status) => {
+      if (ENDED.includes(status)) callback();
+    };
+    session.statusChanged.connect(look);
+    session.kernelChanged.connect(callback);
+    this.undo.push(() => {
+      session.statusChanged.disconnect(look);
+      session.kernelChanged.disconnect(callback);
+    });
   }
 
   end() {

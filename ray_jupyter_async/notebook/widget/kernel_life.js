@@ -25,9 +25,13 @@ export function sendToKernel(model, content) {
 }
 
 export class KernelLife {
-  /** @param {HTMLElement} element The view's. */
-  constructor(element) {
+  /**
+   * @param {HTMLElement} element The view's.
+   * @param {{ kernelEnded: boolean } | undefined} notebook What its notebook reports.
+   */
+  constructor(element, notebook) {
     this.element = element;
+    this.notebook = notebook;
     this.heard();
   }
 
@@ -44,7 +48,7 @@ export class KernelLife {
   lost({ running, paused, over, at }) {
     if (over) return "";
     const seen = `This is the last state seen, from ${new Date(at * 1000).toLocaleTimeString("en-GB")}.`;
-    if (this.element.closest(DISCONNECTED)) {
+    if (this.notebook?.kernelEnded || this.element.closest(DISCONNECTED)) {
       return `The kernel was restarted or has ended. ${seen}`;
     }
     const silent = performance.now() - (this.heardAt ?? 0) > SILENT_MS;

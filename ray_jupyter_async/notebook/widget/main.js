@@ -66,8 +66,11 @@ function summary(lines) {
 
 /** The widget in one output. */
 class Progress {
-  /** @param {import("@anywidget/types").AnyModel<Model>} model */
-  constructor(model) {
+  /**
+   * @param {import("@anywidget/types").AnyModel<Model>} model
+   * @param {Arrival | undefined} arrival
+   */
+  constructor(model, arrival) {
     this.model = model;
     this.frame = 0;
     this.inert = false;
@@ -81,7 +84,7 @@ class Progress {
     this.root = make("div", "rja-progress", { role: "group" });
     this.root.setAttribute("aria-label", "Progress of Ray refs");
     this.head = make("div", "rja-header");
-    this.life = new KernelLife(this.root);
+    this.life = new KernelLife(this.root, arrival);
     this.sum = make("span", "rja-sum");
     this.lost = make("div", "rja-lost", { role: "status" });
     this.said = make("span", "rja-said", { role: "status" });
@@ -231,8 +234,8 @@ function initialize({ model }) {
 
 /** @type {import("@anywidget/types").Render<Model>} */
 function render({ model, el }) {
-  const progress = new Progress(model);
   const arrival = arrivals.get(model.get("place").display);
+  const progress = new Progress(model, arrival);
   const onState = () => {
     progress.life.heard();
     progress.changed();
