@@ -28,7 +28,8 @@ tracker = extension._loaded.tracker
 class Refs:
     def __init__(self, count):
         self.cell = origin.get()
-        self.pending = [os.urandom(28) for _ in range(count)]
+        # Ids as `ray.put` makes them, so that all have one name.
+        self.pending = [os.urandom(24) + bytes([255] * 4) for _ in range(count)]
         self.record("awaited", self.pending)
 
     def settle(self, count):

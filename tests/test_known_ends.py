@@ -195,3 +195,12 @@ def test_loss_of_a_value_is_known_to_all_cells():
     tracker.record([settled(Outcome.FAILED, "ObjectLostError", cell="second")])
     assert in_cell(tracker, "first") == {"failed": 1}
     assert in_all(tracker) == {"failed": 1}
+
+
+def test_item_whose_await_was_given_up_is_in_no_count():
+    tracker = Tracker(lambda _key: "f", is_item=lambda key: key == REF)
+    tracker.record([awaited(), settled(Outcome.CANCELLED)])
+    assert in_cell(tracker) == {}
+    assert tracker.read_cell("cell").lines[0].total == 0
+    tracker.record([awaited(), settled(Outcome.RESOLVED)])
+    assert in_cell(tracker) == {"resolved": 1}

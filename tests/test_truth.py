@@ -24,19 +24,7 @@ ROWS = {
     row: group for group, table in GROUPS.items() for way in table for row in way.rows
 }
 
-# What is shown wrong, and why.
-KNOWN_LIES = {
-    "cancel-ignored-dropped": "a task that ends on a cancel, and whose object is gone, "
-    "counts as cancelled though it may have returned a value",
-}
-
 INIT = f"{rays.RAY_INIT.replace('num_cpus=2', 'num_cpus=4')};"
-
-
-def _row(name):
-    reason = KNOWN_LIES.get(name)
-    marks = [pytest.mark.xfail(reason=reason)] if reason else []
-    return pytest.param(name, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +49,7 @@ def shown(cells):
     return of
 
 
-@pytest.mark.parametrize("row", [*map(_row, ROWS)])
+@pytest.mark.parametrize("row", list(ROWS))
 def test_every_face_shows(row, shown):
     if problems := shown(ROWS[row]).rows[row].problems():
         pytest.fail("\n  ".join(problems), pytrace=False)

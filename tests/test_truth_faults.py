@@ -54,9 +54,6 @@ def test_the_table_agrees_with_rays_books(row, shown):
     assert sum(books.values()) == table["refs"]
 
 
-@pytest.mark.xfail(
-    reason="an await in another cell does not change a ref that is ready in its own"
-)
 def test_an_object_lost_with_its_node_has_failed(shown):
     row = shown.table["large"]
     assert (row["refs"], row["failed"]) == (1, 1), row

@@ -23,6 +23,7 @@ from .records import (
     QUEUED,
     REVISABLE,
     SUBMITTED,
+    UNCOUNTED,
     LineRecords,
     Records,
 )
@@ -58,6 +59,8 @@ class CellCounts:
     told_of
         Whether Ray will tell, of a ref that another cell has submitted, when its
         task is no longer running.
+    is_item
+        Whether a ref is an item of a generator.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class CellCounts:
         records: Records,
         shared: SharedRefs,
         told_of: Callable[[bytes], bool],
+        is_item: Callable[[bytes], bool],
     ) -> None:
         self.origin = origin
         self.lines: dict[str, LineTally] = {}
@@ -77,6 +81,7 @@ class CellCounts:
         self._records = records
         self._shared = shared
         self._told_of = told_of
+        self._is_item = is_item
         self._slots: dict[bytes, int] = {}
         # So many of the first of these have settled, at least.
         self._settled_first = 0
@@ -202,6 +207,11 @@ class CellCounts:
         if slot is None or SETTLED[self._records.state[slot]] or self._one_less(key):
             return
         flags = self._records.flags
+        if self._is_item(key):
+            # Of a generator, whose end may have come before it.
+            self._uncount(slot, at)
+            flags[slot] |= REVISABLE
+            return
         if not flags[slot] & SUBMITTED and self._told_of(key):
             flags[slot] |= SUBMITTED | FOLLOWED
         if flags[slot] & SUBMITTED:
@@ -369,6 +379,12 @@ class CellCounts:
             at = self._line(slot).last_change  # known late, ended before
         self._fail(slot, at, failure, elsewhere=elsewhere)
 
+    def _uncount(self, slot: int, at: float) -> None:
+        """Leave an item of a generator out of all counts: it may not exist."""
+        line = self._change(slot, RefState.RELEASED, at)
+        line.count(RefState.RELEASED, -1, again=self._again(slot))
+        self._records.flags[slot] |= UNCOUNTED
+
     def _again(self, slot: int) -> int:
         """Return 1 for a ref that another cell counts, too, 0 for others."""
         return int(self._records.flags[slot] & AGAIN > 0)
@@ -390,8 +406,7 @@ class CellCounts:
         self._records.flags[slot] &= ~REVISABLE
         if failure.kind in END_OF_STREAM:
             # There is no such item, which is known only now.
-            line = self._change(slot, RefState.RELEASED, at)
-            line.drop(RefState.RELEASED, again=self._again(slot))
+            self._uncount(slot, at)
         elif failure.kind in TASK_CANCELLED:
             self._change(slot, RefState.CANCELLED, at)
         else:
@@ -406,6 +421,9 @@ class CellCounts:
         records = self._records
         line = self._line(slot)
         old = RefState(records.state[slot])
+        if records.flags[slot] & UNCOUNTED:
+            records.flags[slot] &= ~UNCOUNTED
+            line.count(old, 1, again=self._again(slot))
         line.move(old, state, again=self._again(slot))
         line.last_change = max(line.last_change, at)
         records.set_state(slot, state)

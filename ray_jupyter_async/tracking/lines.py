@@ -72,11 +72,11 @@ class LineTally:
             self.again[old] -= 1
             self.again[new] += 1
 
-    def drop(self, state: RefState, *, again: int) -> None:
-        """Count a ref no longer."""
-        self.counts[state] -= 1
+    def count(self, state: RefState, by: int, *, again: int) -> None:
+        """Count a ref anew (1) or no longer (-1)."""
+        self.counts[state] += by
         if again:
-            self.again[state] -= 1
+            self.again[state] += by
 
     @property
     def pending(self) -> int:

@@ -39,6 +39,8 @@ AGAIN = 64
 #: Its task was asked to end. Ray writes the same event (2.60) for a task that was
 #: cancelled while it ran and for one that returned a value.
 ASKED_TO_END = 128
+#: An item of a generator that is not known to exist; it is in no count.
+UNCOUNTED = 256
 
 _UNKNOWN = math.nan
 # What a column of 16 bits, and one of 8, can count.
@@ -110,7 +112,7 @@ class Records:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.state = array("B")
-        self.flags = array("B")
+        self.flags = array("H")
         self.submitted = array("d")
         self.started = array("d")
         self.ended = array("d")

@@ -189,6 +189,11 @@ class Submissions:
         """
         return task in self._streams or task not in self._known
 
+    def is_item(self, key: bytes) -> bool:
+        """Return whether a ref is known to be an item of a streaming generator."""
+        task = key[:TASK_ID_BYTES]
+        return task in self._streams and key != return_id(task)
+
     def streams(self, task: bytes) -> bool:
         """Return whether a task is known to be a streaming generator."""
         return task in self._streams

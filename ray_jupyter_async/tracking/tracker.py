@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .ledger import Ledger, nothing_submitted
+from .ledger import Ledger, is_no_item, nothing_submitted
 from .lines import LineTally, merge_lines
 from .object_ids import TASK_ID_BYTES, return_id
 from .progress import CellProgress, Progress, RefRecord, RefState
@@ -50,6 +50,8 @@ class Tracker(Ledger):
         Gives the name for a ref's id; called once per ref and cell.
     take_submitted
         Gives what was submitted since the last call.
+    is_item
+        Whether a ref is an item of a generator.
     cancel_tasks
         Asks Ray to cancel tasks by their ids, perhaps by force; gives those
         that it refused, and why.
@@ -66,11 +68,12 @@ class Tracker(Ledger):
         name_of: Callable[[bytes], str],
         *,
         take_submitted: Callable[[], Sequence[Submission]] = nothing_submitted,
+        is_item: Callable[[bytes], bool] = is_no_item,
         cancel_tasks: CancelTasks = cannot_cancel,
         keep_cells: int = 100,
         limit: int = REMEMBERED_REFS,
     ) -> None:
-        super().__init__(name_of, take_submitted, keep_cells, limit)
+        super().__init__(name_of, take_submitted, is_item, keep_cells, limit)
         self._cancel_tasks = cancel_tasks
         self._watches = Watches(self.record)
 

@@ -46,6 +46,7 @@ class Tracking:
         self.tracker = Tracker(
             self.submissions.name_of,
             take_submitted=self.submissions.take_fresh,
+            is_item=self.submissions.is_item,
             cancel_tasks=cancel_tasks,
         )
         self.submissions.on_session_end = self.tracker.end_session
