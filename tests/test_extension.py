@@ -357,7 +357,7 @@ def test_the_magic_tells_versions_counts_and_settings(loaded):
     loaded.ok("await f.remote(1); await f.remote(2)")
     lines = loaded.ok("%ray_async").stdout.splitlines()
     status = {line[:14].strip(): line[14:] for line in lines}
-    assert status["refs"] == "0 pending, 2 resolved, 0 failed, 0 cancelled"
+    assert status["refs"] == "0 pending, 2 done, 0 failed, 0 cancelled, 0 unknown"
     assert status["await ref"] == "through ray_jupyter_async"
     assert status["Ray"] == "connected"
     assert status["nested loops"] == "none"
@@ -444,4 +444,4 @@ def test_terminal_ipython_loads_awaits_and_unloads(short_path):
     for line in ("awaited 42", "patched False", "threads []", "magic None", "own 8"):
         assert line in done.stdout, told
     assert "through ray_jupyter_async" in done.stdout
-    assert "2 resolved" in done.stdout
+    assert "2 done" in done.stdout
