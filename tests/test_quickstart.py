@@ -83,7 +83,7 @@ def test_progress_is_shown_beside_a_blocking_get(cells):
 def test_the_status_tells_what_has_happened(cells):
     status = printed_by(cells["status"])
     # greet, 3 x 8 gathered, parse (failed), slow, slow (cancelled), 10 watched.
-    assert "0 pending, 36 resolved, 1 failed, 1 cancelled" in status
+    assert "0 pending, 36 done, 1 failed, 1 cancelled, 0 unknown" in status
     assert "through ray_jupyter_async" in status
 
 
