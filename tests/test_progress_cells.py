@@ -194,7 +194,7 @@ def test_a_stopped_cell_shows_what_runs_on_until_that_has_ended(cells):
     assert result.displays[0].text.startswith("hold  1/1  ")
 
 
-def test_tasks_that_are_cancelled_with_their_awaits_are_counted_as_that(cells):
+def test_running_task_cancelled_with_its_await_is_unknown(cells):
     path, _ = cells.gates.new()
     result = cells.submit(
         "import ray_jupyter_async\n"
@@ -207,7 +207,8 @@ def test_tasks_that_are_cancelled_with_their_awaits_are_counted_as_that(cells):
     wait_for_widget(cells, pending=3)
     cells.wait(result)
     poll(lambda: not shown(cells), 10, what="the display to end")
-    assert static(result).endswith("  3 cancelled")
+    # Without the refs, Ray does not say whether they returned a value all the same.
+    assert static(result).endswith("  3 ended, outcome unknown")
 
 
 def test_failed_tasks_are_submitted_again_by_a_click(cells):
