@@ -204,3 +204,12 @@ def test_item_whose_await_was_given_up_is_in_no_count():
     assert tracker.read_cell("cell").lines[0].total == 0
     tracker.record([awaited(), settled(Outcome.RESOLVED)])
     assert in_cell(tracker) == {"resolved": 1}
+
+
+@pytest.mark.parametrize("cell", ["cell", "another"])
+def test_value_of_a_blocking_call_is_no_unknown_end(cell):
+    tracker = tracker_of("cell")
+    tracker.end_finished({"cell": [REF]}, set(), {})
+    tracker.record([settled(Outcome.RESOLVED, cell=cell, kind="got")])
+    assert in_cell(tracker) == {"resolved" if cell == "cell" else "ready": 1}
+    assert [known.origin for known in tracker.snapshot().cells] == ["cell"]

@@ -351,7 +351,7 @@ def test_the_end_of_the_session_settles_what_nobody_awaits():
         lines = {line.name: line for line in tracker.read_cell(None).lines}
         line = lines["never"]
         print(line.failed, line.errors[0].kind, line.errors[0].message)
-        print(lines["cancelled"].cancelled, lines["cancelled"].failed)
+        print(lines["cancelled"].unknown, lines["cancelled"].failed)
         """
     )
     assert done.stdout.split("\n")[:3] == [

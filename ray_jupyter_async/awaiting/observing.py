@@ -50,9 +50,10 @@ class AwaitEvent(NamedTuple):
 
     Attributes
     ----------
-    kind : {"awaited", "settled", "known"}
+    kind : {"awaited", "settled", "known", "got"}
         What happened. "known" follows a "settled" with `Outcome.EXISTS`, and carries
-        what the object was found to be.
+        what the object was found to be. "got" is of a value that a blocking call has
+        returned.
     key : bytes
         The ref's id, `ref.binary()`.
     origin : object or None
@@ -71,7 +72,7 @@ class AwaitEvent(NamedTuple):
         The bytes of the object, for `Outcome.RESOLVED`; None if unknown.
     """
 
-    kind: Literal["awaited", "settled", "known"]
+    kind: Literal["awaited", "settled", "known", "got"]
     key: bytes
     origin: object | None
     at: float

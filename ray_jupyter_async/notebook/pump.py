@@ -302,7 +302,16 @@ class Pump:
             # What nobody awaited may have ended too.
             self._view.settle_ended(known.cell.id)
         progress = self._read(known)
-        if progress is not None and progress.settled and not known.held:
+        if (
+            progress is not None
+            and progress.settled
+            and not known.held
+            # An outcome may become known in a moment.
+            and not (
+                any(line.unknown for line in progress.lines)
+                and time.monotonic() < self._ending[known.cell.id].until
+            )
+        ):
             self._make_static(known)
             return None
         return self._look(known)

@@ -36,6 +36,9 @@ logger = logging.getLogger("ray_jupyter_async")
 _REFS = {"get": "object_refs", "wait": "ray_waitables"}
 
 
+#: Values that are recorded on the caller's own thread.
+MOST_AT_ONCE = 1_000
+
 #: Cells of which it is remembered for how long they have blocked.
 MOST_CELLS = 100
 
@@ -43,7 +46,7 @@ MOST_CELLS = 100
 class _Call:
     """A call that blocks."""
 
-    __slots__ = ("began", "end_watch", "fetches", "keys", "origin", "refs")
+    __slots__ = ("began", "end_watch", "fetches", "origin", "refs")
 
     def __init__(self, refs: Any, who: Hashable, *, fetches: bool) -> None:
         self.refs = refs
@@ -51,8 +54,6 @@ class _Call:
         #: Whether it gives values.
         self.fetches = fetches
         self.began = time.monotonic()
-        #: The ids of the refs that are being watched.
-        self.keys: list[bytes] = []
         #: Ends its watch; None while it has none, and once the call is over.
         self.end_watch: Callable[[], None] | None = None
 
@@ -162,6 +163,7 @@ class BlockingGets:
         self, original: Callable[..., Any], *, parameter: str, fetches: bool
     ) -> Callable[..., Any]:
         calls, numbers, note = self._calls, self._numbers, self._note_blocked
+        note_values = self._note_values
         link = Link()
 
         @functools.wraps(original)
@@ -172,7 +174,6 @@ class BlockingGets:
             refs = args[0] if args else kwargs.get(parameter)
             calls[number] = call = _Call(refs, origin.get(), fetches=fetches)
             del refs
-            resolved = False
             try:
                 with BlockingInRay():
                     values = original(*args, **kwargs)
@@ -180,7 +181,8 @@ class BlockingGets:
                 link.hide(error)
                 raise
             else:
-                resolved = fetches
+                if fetches:
+                    note_values(call)
                 return values
             finally:
                 del calls[number]
@@ -189,24 +191,24 @@ class BlockingGets:
                 # The caller's list is not kept by a frame of a traceback either.
                 call.refs = None
                 if call.end_watch is not None:
-                    # Of many refs it takes a while, and not of the cell's time.
-                    readers.call(self._end, call, resolved)
+                    # It takes a while for many refs, and not of the cell's time.
+                    readers.call(_end_watch, call)
 
         return blocking
 
-    def _end(self, call: _Call, resolved: bool) -> None:
-        """End the watch of a call that is over; on a reader thread."""
-        end_watch, call.end_watch = call.end_watch, _nothing
-        if resolved:
-            now = time.monotonic()
-            self._tracker.record(
-                [
-                    AwaitEvent("settled", key, call.origin, now, Outcome.RESOLVED)
-                    for key in call.keys
-                ]
-            )
-        if end_watch is not None:
-            end_watch()
+    def _note_values(self, call: _Call) -> None:
+        """Record that the caller gets the values of all its refs."""
+        keys = [ref.binary() for ref in _local_refs(call.refs)]
+        if len(keys) > MOST_AT_ONCE:
+            readers.call(self._record_got, keys, call.origin)
+        elif keys:
+            self._record_got(keys, call.origin)
+
+    def _record_got(self, keys: list[bytes], who: Hashable) -> None:
+        at = time.monotonic()
+        self._tracker.record(
+            [AwaitEvent("got", key, who, at, Outcome.RESOLVED) for key in keys]
+        )
 
     def _note_blocked(self, call: _Call) -> None:
         """Add up what a call has blocked that was not watched."""
@@ -219,15 +221,7 @@ class BlockingGets:
         cell.seconds += time.monotonic() - call.began
 
     def _watch(self, call: _Call, cell: _Blocked) -> None:
-        refs = call.refs
-        if type(refs) is ObjectRef:
-            refs = [refs]
-        # A copy: the call may be over at any moment, and its list change.
-        local = (
-            [ref for ref in list(refs) if type(ref) is ObjectRef]
-            if isinstance(refs, (list, tuple))
-            else []
-        )
+        local = _local_refs(call.refs)
         if not call.fetches:
             local = [ref for ref in local if ref.binary() not in cell.keys]
         since, cell.seconds, cell.shown = call.began - cell.seconds, 0.0, True
@@ -240,17 +234,32 @@ class BlockingGets:
         except Exception:
             logger.debug("a blocking call cannot be watched", exc_info=True)
             end = _nothing
-        keys = [ref.binary() for ref in local]
         if not call.fetches:
-            cell.keys.update(keys)
+            cell.keys.update(ref.binary() for ref in local)
             cell.ends.append(end)
             call.end_watch = _nothing
             return
-        call.keys = keys
         call.end_watch = end
         if call.refs is None:
             # It ended meanwhile, and may not have seen that there is a watch.
             end()
+
+
+def _local_refs(refs: Any) -> list[ObjectRef[Any]]:
+    """Return the refs among a call's first argument that are not Ray Client's."""
+    if type(refs) is ObjectRef:
+        return [refs]
+    if not isinstance(refs, (list, tuple)):
+        return []
+    # A copy: the call may be over at any moment, and its list change.
+    return [ref for ref in list(refs) if type(ref) is ObjectRef]
+
+
+def _end_watch(call: _Call) -> None:
+    """End the watch of a call that is over; on a reader thread."""
+    end, call.end_watch = call.end_watch, _nothing
+    if end is not None:
+        end()
 
 
 def _nothing() -> None:

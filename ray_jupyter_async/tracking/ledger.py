@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .lines import LineTally, merge_lines
 from .object_ids import TASK_ID_BYTES, return_id
+from .progress import RefState
 from .records import Records
 from .shared_refs import SharedRefs
 from .tally import CellTally
@@ -188,6 +189,9 @@ class Ledger:
                 if [event for event in events if shown.cancelling(event.key, event.at)]:
                     self._changed.add(shown.origin)
             return
+        if kind == "got":
+            self._apply_got(origin, events)
+            return
         cell = self._cell(origin)
         self._changed.add(origin)
         if kind == "awaited" or kind == "watched":
@@ -197,6 +201,19 @@ class Ledger:
                 cell.unwatched(event.key, event.at)
         else:  # "settled", "ready" or "known"
             cell.settled(events)
+
+    def _apply_got(self, origin: Hashable, events: Sequence[AwaitEvent]) -> None:
+        """Apply that values were fetched, in a cell that may not know their refs."""
+        cell = self._cells.get(origin)
+        if cell is not None:
+            cell.settled(events)
+            self._changed.add(origin)
+        for event in events:
+            first = self._shared.first(event.key)
+            if first is not None and first.learn(
+                event.key, RefState.RESOLVED, event.at, None
+            ):
+                self._changed.add(first.origin)
 
     def _retire_cells(self) -> None:
         # One that still awaits something stays, however old.

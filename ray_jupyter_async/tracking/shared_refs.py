@@ -49,6 +49,10 @@ class SharedRefs:
                 self._first[key] = cell
         return again
 
+    def first(self, key: bytes) -> CellCounts | None:
+        """Return the first cell that knows a ref, if any does."""
+        return self._first.get(key)
+
     def forget(self, key: bytes, cell: CellCounts) -> None:
         """Note that a cell has dropped its record of a ref."""
         cells = self._all.get(key)
