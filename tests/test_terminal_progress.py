@@ -117,7 +117,7 @@ def test_a_script_shows_what_it_waits_for_below_what_is_printed(script, short_pa
         "✓ got ████████████████████ 1/1 T",
         "4 of 5 refs done in T, 1 failed",
     ]
-    assert rows[5] == "ValueError: [red]not[/red] �[31mso (1 × bad)"
+    assert rows[5] == "ValueError: [red]not[/red] so (1 × bad)"
     assert "raise error" in "".join(rows)
     assert rows[-1] == "after the block"
 
