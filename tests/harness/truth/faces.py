@@ -146,7 +146,8 @@ class Row:
             for word, most in self._most.items()
             if counts[word] > most
         ]
-        if counts["refs"] > self.refs:
+        # For a moment, Ray's own iteration awaits the end of a generator.
+        if counts["refs"] - min(1, counts["waiting"]) > self.refs:
             over.append(f"{counts['refs']} refs (at most {self.refs})")
         if over:
             lie = f"{face} at some moment: {', '.join(over)}"
