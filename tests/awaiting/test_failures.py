@@ -70,7 +70,7 @@ def test_error_that_could_not_be_pickled_reads_as_itself():
 
 @pytest.mark.skipif(
     not hasattr(exceptions, "UnserializableException"),
-    reason="this Ray does not keep the text of an error that cannot be loaded",
+    reason="oldest Ray: it does not keep the text of an error that cannot be loaded",
 )
 def test_error_that_cannot_be_loaded_reads_as_itself():
     text = f"ray.exceptions.RayTaskError: {FRAMES}mod.OddError: the text\n"
