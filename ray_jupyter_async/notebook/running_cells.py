@@ -72,7 +72,7 @@ class RunningCells:
         """
         result = getattr(self._shell.displayhook, "exec_result", None)
         info = getattr(result, "info", None)
-        # No event tells of the end of a silent one.
+        # IPython triggers no event at the end of a silent one.
         if info is None or getattr(info, "silent", True):
             return
         number = self._number(info)
