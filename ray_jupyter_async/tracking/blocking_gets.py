@@ -198,11 +198,15 @@ class BlockingGets:
 
     def _note_values(self, call: _Call) -> None:
         """Record that the caller gets the values of all its refs."""
-        keys = [ref.binary() for ref in _local_refs(call.refs)]
-        if len(keys) > MOST_AT_ONCE:
-            readers.call(self._record_got, keys, call.origin)
-        elif keys:
-            self._record_got(keys, call.origin)
+        try:
+            keys = [ref.binary() for ref in _local_refs(call.refs)]
+            if len(keys) > MOST_AT_ONCE:
+                readers.call(self._record_got, keys, call.origin)
+            elif keys:
+                self._record_got(keys, call.origin)
+        except Exception:
+            # The values must reach the caller whatever is shown of them.
+            logger.debug("the values of a blocking call are not shown", exc_info=True)
 
     def _record_got(self, keys: list[bytes], who: Hashable) -> None:
         at = time.monotonic()
