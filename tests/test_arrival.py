@@ -18,7 +18,10 @@ from ray_jupyter_async.notebook.arrival import (
     KeptWidgets,
     cell_id_of,
 )
+from ray_jupyter_async.notebook.cell_display import CellDisplay
+from ray_jupyter_async.notebook.cells import Cell
 from ray_jupyter_async.notebook.page_messages import RefusedError, parse
+from ray_jupyter_async.tracking.tracker import Tracker
 
 BUNDLE = {"text/plain": "f  1/2", "text/html": "<div>f 1/2</div>"}
 
@@ -178,3 +181,12 @@ def test_too_many_unacknowledged_widgets_are_closed():
 
 def test_cell_id_is_unknown_outside_a_kernel():
     assert cell_id_of(contextvars.copy_context()) == ""
+
+
+def test_display_with_a_waiting_request_is_held():
+    cell = Cell(1, 1, contextvars.copy_context(), lambda: True)
+    display = CellDisplay(cell, Tracker(str), lambda: None, lambda: None)
+    assert not display.held
+    # The page opened a line just before all of it settled.
+    display._received({"do": "open", "request": "1", "view": "v-1", "line": "f"})
+    assert display.held

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from harness.notebooks import write_notebook
+from harness.open_lines import open_table
 
 WIDGET = ".rja-progress"
 STATIC = ".rja-static"
@@ -157,7 +158,7 @@ def test_files_hold_what_was_true_when_saved(lab, files):
     notebook = lab.open(path.name)
     notebook.start_all()
     row = wait_for_row(notebook, 1, pending=3)
-    row.locator(".rja-toggle").click()
+    open_table(notebook, row, 3)
     files["one"].touch()
     wait_for_row(notebook, 1, pending=2, resolved=1)
 
@@ -170,7 +171,7 @@ def test_files_hold_what_was_true_when_saved(lab, files):
     # Reloaded, the page shows it live again.
     notebook.page.reload()
     row = wait_for_row(notebook, 1, pending=2, resolved=1)
-    row.locator(".rja-toggle").click()
+    open_table(notebook, row, 3)
     files["rest"].touch()
     wait_for_row(notebook, 1, pending=0, resolved=3)
     wait_for_file(notebook, path, 1, "3/3")

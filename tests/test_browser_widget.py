@@ -14,6 +14,7 @@ import pytest
 
 from harness import rays
 from harness.notebooks import write_notebook
+from harness.open_lines import open_table, wait_for_rows
 
 WIDGET = ".rja-progress"
 ROOT = Path(__file__).parent.parent
@@ -281,8 +282,7 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
     page = notebook.page
     notebook.start_all()
     line = wait_for_counts(notebook, "other refs", total=100_000, pending=100_000)
-    open_table(notebook, line)
-    wait_for_rows(notebook, 100_000)
+    open_table(notebook, line, 100_000)
     assert len(page.locator(".rja-body > .rja-ref").all()) < 40
     scroller = line.locator(".rja-scroller")
     scroller.evaluate("e => e.scrollTo(0, e.scrollHeight)")
@@ -298,8 +298,7 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
     notebook.save()
     page.reload()
     line = wait_for_counts(notebook, "other refs", resolved=99_999, pending=1)
-    open_table(notebook, line)
-    wait_for_rows(notebook, 100_000)
+    open_table(notebook, line, 100_000)
     line.get_by_label("State", exact=True).select_option("pending")
     notebook.poll(lambda: set(table_rows(notebook)) == {99_999})
     (lab.root / "widget-rest").touch()
@@ -308,21 +307,6 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
     notebook.poll(lambda: 0 in table_rows(notebook))
     wait_for_rows(notebook, 100_000)
     assert lab.outside_requests == []
-
-
-def open_table(notebook, line):
-    line.locator(".rja-toggle").click()
-    line.get_by_role("tab", name="Refs").click()
-
-
-def wait_for_rows(notebook, count):
-    """Wait until the table has so many rows, in the page or not."""
-    table = notebook.page.get_by_role("table")
-    notebook.poll(
-        lambda: table.get_attribute("aria-rowcount") == str(count + 1),
-        30,
-        what=f"{count} rows",
-    )
 
 
 def ordered_rows(notebook):

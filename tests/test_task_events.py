@@ -48,12 +48,18 @@ class Tracked:
     def wait(self, name, condition, what):
         """Wait until the line is as said, and give it."""
 
-        def look():
-            self.view.follow(CELL)
-            line = self.line(name)
-            return line if line is not None and condition(line) else None
+        seen = None
 
-        return poll(look, 30, what=what)
+        def look():
+            nonlocal seen
+            self.view.follow(CELL)
+            seen = self.line(name)
+            return seen if seen is not None and condition(seen) else None
+
+        try:
+            return poll(look, 30, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; seen: {seen}") from None
 
 
 @pytest.fixture

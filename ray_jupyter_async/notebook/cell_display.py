@@ -121,9 +121,9 @@ class CellDisplay:
 
     @property
     def held(self) -> bool:
-        """Whether somebody has a line open: it must not become static yet."""
+        """Whether a line is open, or a request waits: it must not become static yet."""
         now = time.monotonic()
-        return any(
+        return not self._requests.empty() or any(
             view.lines and now - view.renewed < LEASE for view in self._views.values()
         )
 
