@@ -13,7 +13,6 @@ import tempfile
 import ray
 
 import ray_jupyter_async
-from ray_jupyter_async import awaiting
 
 _JUPYTER = ("IPython", "ipykernel", "ipywidgets", "anywidget", "jupyter_client")
 
@@ -24,7 +23,8 @@ def main() -> None:
     assert ray_jupyter_async.__version__ == version
     files = importlib.resources.files("ray_jupyter_async")
     assert files.joinpath("py.typed").is_file()
-    widget = [file.name for file in files.joinpath("notebook/widget").iterdir()]
+    frontend = files.joinpath("_display/widget/frontend")
+    widget = [file.name for file in frontend.iterdir()]
     assert any(name.endswith(".js") for name in widget), widget
     assert any(name.endswith(".css") for name in widget), widget
 
@@ -49,7 +49,7 @@ async def _await_some() -> list[int]:
     def square(n: int) -> int:
         return n * n
 
-    with awaiting.patched():
+    with ray_jupyter_async.patched():
         return list(await asyncio.gather(*(square.remote(n) for n in range(3))))
 
 

@@ -31,8 +31,8 @@ _LOAD = "%load_ext ray_jupyter_async"
 # Each ref begins and ends: two changes.
 _FEED = f"""
 import json, threading, time
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome, origin
+from ray_jupyter_async._notebook import extension
 
 tracker, cell = extension._loaded.tracker, origin.get()
 keys = [number.to_bytes(28, "little") for number in range({REFS})]

@@ -12,9 +12,9 @@ import ray
 from ray.actor import ActorMethod
 from ray.remote_function import RemoteFunction
 
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.tracking.submissions import Submissions, _Hook
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._tracking.sources.submissions import Submissions, _Hook
+from ray_jupyter_async._tracking.tracker import Tracker
 
 from .loads import Echo
 

@@ -1,8 +1,7 @@
 """A web server that awaits Ray actors: in a notebook's loop, or as a program.
 
 ``05_serving.ipynb`` uses it in the kernel's own loop. As a program it needs no
-Jupyter: ``awaiting``, the part of ray_jupyter_async that is imported here, knows
-only Ray and asyncio.
+Jupyter: what it uses of ray_jupyter_async needs only Ray and asyncio.
 
 Usage: ``python serving_app.py [--port PORT] [--uvloop] [--requests N]``
 """
@@ -24,7 +23,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import demo_cluster
-from ray_jupyter_async import awaiting
+import ray_jupyter_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -165,7 +164,7 @@ def main() -> None:
 
         run = uvloop.run
     ray.init(**demo_cluster.SMALL)
-    with awaiting.patched(), contextlib.suppress(KeyboardInterrupt):
+    with ray_jupyter_async.patched(), contextlib.suppress(KeyboardInterrupt):
         run(serve(arguments.port, arguments.requests))
     ray.shutdown()
 

@@ -11,27 +11,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from . import async_api
-from .awaiting import (
-    Cancellation,
-    CancelOutcome,
+from ._awaiting.combinators.as_completed import as_completed
+from ._awaiting.combinators.cancel import Cancellation, CancelOutcome, cancel
+from ._awaiting.combinators.gather import gather, get
+from ._awaiting.combinators.map import map  # noqa: A004 - see its definition
+from ._awaiting.combinators.stream import stream
+from ._awaiting.combinators.wait import wait
+from ._awaiting.converter import as_future
+from ._awaiting.patching.object_ref import is_patched, patch, patched, unpatch
+from .errors import (
     ClientDisconnectedError,
     PatchWarning,
     RayAwaitError,
     RayNotInitializedError,
     SessionEndedError,
     UnknownRefError,
-    as_completed,
-    as_future,
-    cancel,
-    gather,
-    get,
-    is_patched,
-    map,  # noqa: A004 - the builtin's and ipyparallel's name for it
-    patch,
-    patched,
-    stream,
-    unpatch,
-    wait,
 )
 
 if TYPE_CHECKING:
@@ -96,11 +90,11 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     RayNotInitializedError
         If no Ray session is connected.
     """
-    from .notebook.script_progress import show_progress
+    from ._display.terminal.script import show_progress
 
     if show_progress(refs):
         return
-    from .notebook.extension import progress as show
+    from ._notebook.extension import progress as show
 
     show(refs)
 
@@ -116,7 +110,7 @@ def retried() -> list[ObjectRef[Any]]:
     RuntimeError
         Before `%load_ext ray_jupyter_async`, and in a script.
     """
-    from .notebook.extension import retried as take
+    from ._notebook.extension import retried as take
 
     return take()
 
@@ -139,20 +133,20 @@ def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
     >>> with terminal_progress():
     ...     results = asyncio.run(main())
     """
-    from .notebook.script_progress import terminal_progress as shown
+    from ._display.terminal.script import terminal_progress as shown
 
     return shown(delay)
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Carry out `%load_ext ray_jupyter_async`."""
-    from .notebook.extension import load
+    from ._notebook.extension import load
 
     load(ipython)
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
     """Carry out `%unload_ext ray_jupyter_async`."""
-    from .notebook.extension import unload
+    from ._notebook.extension import unload
 
     unload(ipython)

@@ -21,8 +21,8 @@ from typing import Any
 
 from ray import ObjectRef
 
-from .awaiting.converter import as_future as _as_future
-from .awaiting.sessions import require_session
+from ._awaiting.converter import as_future as _as_future
+from ._awaiting.fetch.sessions import require_session
 
 __all__ = ["as_future", "init", "shutdown"]
 

@@ -11,17 +11,17 @@ import time
 
 import pytest
 
-from ray_jupyter_async.notebook import arrival as arrival_module
-from ray_jupyter_async.notebook.arrival import (
+from ray_jupyter_async._display.cell import Cell
+from ray_jupyter_async._display.widget import arrival as arrival_module
+from ray_jupyter_async._display.widget.arrival import (
     MOST_KEPT,
     Arrival,
     KeptWidgets,
     cell_id_of,
 )
-from ray_jupyter_async.notebook.cell_display import CellDisplay
-from ray_jupyter_async.notebook.cells import Cell
-from ray_jupyter_async.notebook.page_messages import RefusedError, parse
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._display.widget.display import CellDisplay
+from ray_jupyter_async._display.widget.page_messages import RefusedError, parse
+from ray_jupyter_async._tracking.tracker import Tracker
 
 BUNDLE = {"text/plain": "f  1/2", "text/html": "<div>f 1/2</div>"}
 

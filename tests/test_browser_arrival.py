@@ -21,8 +21,8 @@ SETUP = """
 import asyncio, os, time
 import ipywidgets
 from IPython.display import clear_output, display
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome, origin
+from ray_jupyter_async._notebook import extension
 
 tracker = extension._loaded.tracker
 

@@ -62,8 +62,8 @@ ray.wait(refs, num_returns=3)
 # Hand-made records: so many real tasks would take minutes.
 MANY = """
 import asyncio, os, time
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome, origin
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome, origin
+from ray_jupyter_async._notebook import extension
 
 one, rest = os.path.abspath("widget-one"), os.path.abspath("widget-rest")
 tracker, cell = extension._loaded.tracker, origin.get()

@@ -7,8 +7,8 @@ import pytest
 from harness.progress_cells import SETUP, gated, prepared, wait_for_widget
 
 INSIDE = """
-from ray_jupyter_async.awaiting.observing import origin
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._notebook import extension
 
 shell = get_ipython()
 loaded = extension._loaded

@@ -109,14 +109,14 @@ PUT_IN = [
 
 # Where a load can fail, and how to make it.
 STEPS = {
-    "the patch": "ray_jupyter_async.notebook.extension:patch",
-    "the alias": "ray_jupyter_async.notebook.extension:add_alias",
-    "the hooks": "ray_jupyter_async.tracking.submissions:Submissions.install",
-    "the observer": "ray_jupyter_async.notebook.extension:add_observer",
-    "the loop": "ray_jupyter_async.notebook.nested_loops:NestedLoops.attach",
-    "the pump": "ray_jupyter_async.notebook.pump:Pump.start",
-    "the magics": "ray_jupyter_async.notebook.magics:register",
-    "the settings": "ray_jupyter_async.notebook.extension:Extension._configure",
+    "the patch": "ray_jupyter_async._notebook.extension:patch",
+    "the alias": "ray_jupyter_async._notebook.extension:add_alias",
+    "the hooks": "ray_jupyter_async._tracking.sources.submissions:Submissions.install",
+    "the observer": "ray_jupyter_async._notebook.extension:add_observer",
+    "the loop": "ray_jupyter_async._notebook.nested_loops:NestedLoops.attach",
+    "the pump": "ray_jupyter_async._display.pump:Pump.start",
+    "the magics": "ray_jupyter_async._notebook.magics:register",
+    "the settings": "ray_jupyter_async._notebook.extension:Extension._configure",
 }
 
 BREAK = """
@@ -216,7 +216,7 @@ def test_reloads_leave_nothing_behind(loaded):
         """
 import asyncio, gc, weakref
 from ray_jupyter_async import progress
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._notebook import extension
 
 @ray.remote(num_cpus=0)
 def wait_for(path):
@@ -322,7 +322,7 @@ handed = coroutine.send(None)
 print(type(handed).__module__, type(handed).__name__)
 handed.cancel(); coroutine.close()
 """
-    assert loaded.ok(code).stdout == "ray_jupyter_async.awaiting.future RefFuture\n"
+    assert loaded.ok(code).stdout == "ray_jupyter_async._awaiting.future RefFuture\n"
 
 
 def test_unload_while_refs_are_pending_completes_them(loaded):
@@ -349,7 +349,7 @@ await asyncio.sleep(0)
 
 def test_without_the_extension_ray_awaits_as_before(unloaded):
     code = "type(f.remote(1).as_future()).__module__"
-    assert unloaded.ok(code).value != "'ray_jupyter_async.awaiting.future'"
+    assert unloaded.ok(code).value != "'ray_jupyter_async._awaiting.future'"
     assert unloaded.ok("await f.remote(3)").value == "3"
 
 

@@ -49,7 +49,7 @@ holder = Holder.remote()
 await holder.__ray_ready__.remote()
 
 def running():
-    from ray_jupyter_async.notebook import extension
+    from ray_jupyter_async._notebook import extension
     return sorted(task.name for task in extension._loaded.tasks.all())
 """
 
@@ -266,7 +266,7 @@ def test_the_magic_tells_actor_methods_apart_when_forced(ready):
 def test_the_magic_tells_queued_methods_from_a_running_one(ready):
     code = """
 from pathlib import Path
-from ray_jupyter_async.notebook import extension
+from ray_jupyter_async._notebook import extension
 end = Path("end")
 actor = Actor.remote()
 refs = [actor.until.remote(str(end.resolve()))]

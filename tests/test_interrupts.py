@@ -136,7 +136,7 @@ CALLS = {
 
 LOOK = """
 import concurrent.futures, contextlib, sys, types
-from ray_jupyter_async.notebook.interrupted_code import place_of
+from ray_jupyter_async._notebook.stop.frames import place_of
 
 pool = concurrent.futures.ThreadPoolExecutor(1)
 # Code that is not a cell's, slow enough to be found at work.

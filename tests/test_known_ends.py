@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ray_jupyter_async.awaiting.failures import VALUE, Description
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.notebook.refs_table import refs_table
-from ray_jupyter_async.tracking.error_groups import Failure
-from ray_jupyter_async.tracking.object_ids import return_id
-from ray_jupyter_async.tracking.progress import RefState
-from ray_jupyter_async.tracking.submissions import Submission
-from ray_jupyter_async.tracking.task_events import TaskEvent
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.error_text import VALUE, Description
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._display.refs_table import refs_table
+from ray_jupyter_async._ray_api.object_ids import return_id
+from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
+from ray_jupyter_async._tracking.counts.error_groups import Failure
+from ray_jupyter_async._tracking.snapshots import RefState
+from ray_jupyter_async._tracking.sources.submissions import Submission
+from ray_jupyter_async._tracking.tracker import Tracker
 
 TASK = b"t" * 24
 REF = return_id(TASK)

@@ -13,7 +13,7 @@ import pytest
 from harness import rays
 from harness.document import DOCUMENT, DOCUMENT_MANY, DOCUMENT_VALUE
 
-NESTED = "from ray_jupyter_async.notebook.nested_loops import nested; nested()"
+NESTED = "from ray_jupyter_async._notebook.nested_loops import nested; nested()"
 
 NOTICE = "nest-asyncio2 has been applied to this kernel"
 

@@ -7,12 +7,12 @@ import math
 import struct
 
 from harness.ref_rows import columns_of
-from ray_jupyter_async.notebook.open_lines import (
+from ray_jupyter_async._display.widget.ref_messages import (
     MESSAGES_PER_ROUND,
     REFS_PER_MESSAGE,
     OpenLine,
 )
-from ray_jupyter_async.tracking.progress import (
+from ray_jupyter_async._tracking.snapshots import (
     ErrorGroup,
     LineProgress,
     RefRecord,
@@ -24,7 +24,7 @@ LINE = LineProgress(
     first_awaited=10.0, last_change=10.0, finished=None, errors=(),
 )  # fmt: skip
 
-# As widget/ref_columns.js reads them.
+# As frontend/ref_columns.js reads them.
 COLUMNS = [
     ("size", "d"), ("index", "I"), ("submitted", "f"), ("started", "f"),
     ("ended", "f"), ("worker", "I"), ("node", "H"), ("error", "H"),

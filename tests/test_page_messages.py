@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from harness.malformed import MALFORMED, WHO
-from ray_jupyter_async.notebook import page_messages
-from ray_jupyter_async.notebook.page_messages import (
+from ray_jupyter_async._display.widget import page_messages
+from ray_jupyter_async._display.widget.page_messages import (
     RefusedError,
     note_refusal,
     parse,

@@ -20,22 +20,27 @@ import pytest
 import ray_jupyter_async
 from harness import hostile
 from harness.hostile import HostileStr, problem, problem_in, problem_in_html
-from ray_jupyter_async.notebook import cell_sources, plain_text, terminal_progress
-from ray_jupyter_async.notebook.open_lines import OpenLine
-from ray_jupyter_async.notebook.progress_widget import widget_state
-from ray_jupyter_async.notebook.refs_table import refs_table
-from ray_jupyter_async.notebook.static_progress import progress_bundle
-from ray_jupyter_async.notebook.task_words import count, did_not_stop
-from ray_jupyter_async.tracking.error_groups import ErrorGroups, Failure
-from ray_jupyter_async.tracking.foreign_text import LONGEST_NAME, clean, clean_name
-from ray_jupyter_async.tracking.progress import CellProgress, LineProgress, RefState
-from ray_jupyter_async.tracking.ref_columns import RefColumns
-from ray_jupyter_async.tracking.running_tasks import RunningTask
-from ray_jupyter_async.tracking.short_tracebacks import short_traceback
+from ray_jupyter_async._display import cell_names, plain_text
+from ray_jupyter_async._display.refs_table import refs_table
+from ray_jupyter_async._display.static.page import progress_bundle
+from ray_jupyter_async._display.terminal import display as terminal_progress
+from ray_jupyter_async._display.widget.ref_messages import OpenLine
+from ray_jupyter_async._display.widget.widget import widget_state
+from ray_jupyter_async._notebook.task_words import count, did_not_stop
+from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
+from ray_jupyter_async._tracking.counts.error_groups import ErrorGroups, Failure
+from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
+from ray_jupyter_async._tracking.foreign_text import LONGEST_NAME, clean, clean_name
+from ray_jupyter_async._tracking.refs.columns import RefColumns
+from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress, RefState
 
 PACKAGE = Path(ray_jupyter_async.__file__).parent
-FACES = sorted((PACKAGE / "notebook").glob("*.py"))
-SCRIPTS = sorted((PACKAGE / "notebook" / "widget").glob("*.js"))
+FACES = sorted(
+    path
+    for room in ("_display", "_notebook")
+    for path in (PACKAGE / room).rglob("*.py")
+)
+SCRIPTS = sorted((PACKAGE / "_display" / "widget" / "frontend").glob("*.js"))
 
 each_text = pytest.mark.parametrize(
     "text", hostile.TEXTS.values(), ids=hostile.TEXTS.keys()
@@ -205,20 +210,18 @@ def cell(monkeypatch):
     """A kernel in which one cell was compiled, and a file was read."""
     lines = ["def f():\n", "    raise ValueError\n"]
     monkeypatch.setitem(
-        cell_sources.linecache.cache, "/tmp/ipykernel_7/1.py", (9, None, lines, "")
+        cell_names.linecache.cache, "/tmp/ipykernel_7/1.py", (9, None, lines, "")
     )
-    monkeypatch.setitem(
-        cell_sources.linecache.cache, "/tmp/read.py", (9, 1.0, lines, "")
-    )
+    monkeypatch.setitem(cell_names.linecache.cache, "/tmp/read.py", (9, 1.0, lines, ""))
     shell = SimpleNamespace(compile=Compiler())
     monkeypatch.setitem(
-        cell_sources.sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell)
+        cell_names.sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell)
     )
 
 
 def test_lines_of_cells_are_added_where_they_are_missing(cell):
     frame = '  File "/tmp/ipykernel_7/1.py", line {}, in f'
-    named = cell_sources.with_cell_names
+    named = cell_names.with_cell_names
     assert named(frame.format(2)) == (
         "  Cell In[5], line 2, in f\n    raise ValueError"
     )
@@ -233,9 +236,9 @@ def test_lines_of_cells_are_added_where_they_are_missing(cell):
 
 def test_lines_of_files_are_not_shown_although_read_before(cell):
     text = '  File "/tmp/read.py", line 1, in f'
-    assert cell_sources.with_cell_names(text) == text
-    assert cell_sources.cell_line("/tmp/read.py", 1) is None
-    assert cell_sources.cell_line("/tmp/ipykernel_7/1.py", 1) == "def f():"
+    assert cell_names.with_cell_names(text) == text
+    assert cell_names.cell_line("/tmp/read.py", 1) is None
+    assert cell_names.cell_line("/tmp/ipykernel_7/1.py", 1) == "def f():"
 
 
 @pytest.mark.parametrize(
@@ -253,15 +256,15 @@ def test_lines_of_files_are_not_shown_although_read_before(cell):
 def test_parsing_takes_no_longer_for_text_made_to_be_slow(text, cell):
     short_traceback.cache_clear()
     began = time.thread_time()
-    cell_sources.with_cell_names(short_traceback(text))
-    cell_sources.with_cell_names(text)
+    cell_names.with_cell_names(short_traceback(text))
+    cell_names.with_cell_names(text)
     # Some milliseconds each; one that backtracks takes minutes.
     assert time.thread_time() - began < 0.5
 
 
 def test_counting_errors_parses_no_traceback(monkeypatch):
     monkeypatch.setattr(
-        "ray_jupyter_async.tracking.progress.short_traceback", lambda full: 1 / 0
+        "ray_jupyter_async._tracking.snapshots.short_traceback", lambda full: 1 / 0
     )
     line_of("counted")
     with pytest.raises(ZeroDivisionError):

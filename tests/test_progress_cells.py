@@ -343,7 +343,7 @@ def test_what_workers_tell_after_the_end_completes_the_static_output_once(cells)
     assert "1 task, " in html
     # Nothing more is asked about a cell that has settled, and so nothing sent.
     following = (
-        "from ray_jupyter_async.notebook import extension\n"
+        "from ray_jupyter_async._notebook import extension\n"
         "print(len(extension._loaded.view._followed))"
     )
     poll(lambda: cells.ok(following).stdout == "0\n", 20, what="the view to let go")

@@ -14,18 +14,18 @@ import pytest
 
 from harness.malformed import MALFORMED, WHO
 from harness.notebooks import execute_notebook, write_notebook
-from ray_jupyter_async.tracking.progress import RefState
+from ray_jupyter_async._tracking.snapshots import RefState
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # `wait` and `settle` stand for awaits.
 SETUP = """
 import asyncio, contextvars, logging, os, threading, time
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.notebook.cell_display import CellDisplay
-from ray_jupyter_async.notebook.cells import Cell
-from ray_jupyter_async.notebook.pump import Pump
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._display.widget.display import CellDisplay
+from ray_jupyter_async._display.cell import Cell
+from ray_jupyter_async._display.pump import Pump
+from ray_jupyter_async._tracking.tracker import Tracker
 
 asked = []
 

@@ -11,6 +11,7 @@ import pytest
 import ray_jupyter_async
 from harness.rays import run_script
 
+JUPYTER = ("IPython", "ipykernel", "ipywidgets", "anywidget", "rich")
 PACKAGE = Path(ray_jupyter_async.__file__).parent
 
 NAMES = {
@@ -83,12 +84,13 @@ def imported(path):
 @pytest.mark.parametrize(
     ("room", "forbidden"),
     [
-        ("awaiting", (".tracking", ".notebook", "IPython", "ipykernel", "ipywidgets")),
-        ("tracking", (".notebook", "IPython", "ipykernel", "ipywidgets", "anywidget")),
+        ("_awaiting", ("._tracking", "._display", "._notebook", *JUPYTER)),
+        ("_tracking", ("._display", "._notebook", *JUPYTER)),
+        ("_display", ("._notebook", "ipykernel")),
     ],
 )
 def test_imports_run_one_way(room, forbidden):
-    files = list((PACKAGE / room).glob("*.py"))
+    files = list((PACKAGE / room).rglob("*.py"))
     assert files
     for path in files:
         for name in imported(path):

@@ -14,12 +14,12 @@ import time
 import pytest
 
 from harness.polling import poll
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.notebook.cells import Cell
-from ray_jupyter_async.notebook.pump import Pump
-from ray_jupyter_async.tracking.progress import RefState
-from ray_jupyter_async.tracking.task_events import TaskEvent
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._display.cell import Cell
+from ray_jupyter_async._display.pump import Pump
+from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
+from ray_jupyter_async._tracking.snapshots import RefState
+from ray_jupyter_async._tracking.tracker import Tracker
 
 #: What workers tell of a task, about a second after its end.
 ENDED = TaskEvent(

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from ray_jupyter_async.awaiting.failures import describe_text
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.tracking.error_groups import (
+from ray_jupyter_async._awaiting.error_text import describe_text
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._tracking.cluster.pending_reasons import Node, why_waiting
+from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
+from ray_jupyter_async._tracking.counts.error_groups import (
     MAX_GROUPS,
     OTHER_ERRORS,
     ErrorGroups,
     Failure,
 )
-from ray_jupyter_async.tracking.estimating import Pace
-from ray_jupyter_async.tracking.progress import RefRecord, RefState
-from ray_jupyter_async.tracking.records import AWAITED, LineRecords, Records
-from ray_jupyter_async.tracking.short_tracebacks import short_traceback
-from ray_jupyter_async.tracking.task_events import TaskEvent
-from ray_jupyter_async.tracking.tracker import Tracker
-from ray_jupyter_async.tracking.waiting_reasons import Node, why_waiting
-from ray_jupyter_async.tracking.watches import WatchEvent
+from ray_jupyter_async._tracking.counts.pace import Pace
+from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
+from ray_jupyter_async._tracking.refs.store import AWAITED, LineRecords, Records
+from ray_jupyter_async._tracking.snapshots import RefRecord, RefState
+from ray_jupyter_async._tracking.tracker import Tracker
+from ray_jupyter_async._tracking.watched_refs import WatchEvent
 
 
 def key(number):

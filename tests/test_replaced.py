@@ -20,13 +20,14 @@ import ray
 import ray.actor
 import ray.remote_function
 from ray import cloudpickle
+from ray_jupyter_async.replaced import replaced
 
 from ray_jupyter_async import patched
-from ray_jupyter_async.awaiting import disconnects, gather_patch
-from ray_jupyter_async.awaiting.observing import origin
-from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
-from ray_jupyter_async.replaced import replaced
-from ray_jupyter_async.tracking.tracking import Tracking
+from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._awaiting.patching import asyncio_gather
+from ray_jupyter_async._display.terminal.screen import TerminalScreen
+from ray_jupyter_async._ray_api import disconnects
+from ray_jupyter_async._tracking.instrumentation import Tracking
 
 # As users have them: from before the load.
 from ray import cancel as early_cancel  # isort: skip
@@ -42,7 +43,7 @@ PLACES = {
     "as_future": lambda: ray.ObjectRef.as_future,
     "future": lambda: ray.ObjectRef.future,
     "the function that gather calls": lambda: getattr(
-        asyncio.tasks, next(filter(gather_patch._is_called, gather_patch._NAMES))
+        asyncio.tasks, next(filter(asyncio_gather._is_called, asyncio_gather._NAMES))
     ),
 }
 

@@ -11,12 +11,12 @@ import pytest
 import ray
 
 from harness.polling import poll
-from ray_jupyter_async.awaiting.observing import origin
-from ray_jupyter_async.awaiting.watching import watch_ready
-from ray_jupyter_async.tracking import resubmitting
-from ray_jupyter_async.tracking.resubmitting import Resubmissions, Retries
-from ray_jupyter_async.tracking.submissions import Submissions
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._awaiting.fetch.watch import watch_ready
+from ray_jupyter_async._tracking import retries
+from ray_jupyter_async._tracking.retries import Resubmissions, Retries
+from ray_jupyter_async._tracking.sources.submissions import Submissions
+from ray_jupyter_async._tracking.tracker import Tracker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -108,7 +108,7 @@ def test_what_failed_runs_again_with_the_same_arguments(notebook, path):
     assert {notebook.submissions.origin_of(ref.binary()) for ref in again} == {CELL}
     # Each once.
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [resubmitting.AGAIN] * 2)
+    assert notebook.retry("need") == (0, [retries.AGAIN] * 2)
 
 
 def test_a_retry_that_fails_can_be_retried_in_its_own_line(notebook, path):
@@ -202,7 +202,7 @@ def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
     refs.append(need.remote(str(path), 1, named=own))
     notebook.watch(*refs)
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [resubmitting.NOT_PLAIN] * 3)
+    assert notebook.retry("need") == (0, [retries.NOT_PLAIN] * 3)
     key = put.hex()
     del put, own, array
     gc.collect()
@@ -227,8 +227,8 @@ def test_neither_actors_nor_functions_are_kept_alive(notebook, path):
     assert actor() is None
     assert function() is None
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("Reader.need") == (0, [resubmitting.GONE])
-    assert notebook.retry("inner") == (0, [resubmitting.GONE])
+    assert notebook.retry("Reader.need") == (0, [retries.GONE])
+    assert notebook.retry("inner") == (0, [retries.GONE])
 
 
 def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
@@ -242,7 +242,7 @@ def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
         for ref in generator:
             ray.get(ref)
     task = generator._generator_ref.binary()[:24]
-    with pytest.raises(resubmitting.NotKeptError, match=resubmitting.GENERATOR):
+    with pytest.raises(retries.NotKeptError, match=retries.GENERATOR):
         notebook.submissions.again.submit(task, "items")
     ref = need.remote(str(path))
     notebook.submissions.uninstall()
@@ -250,8 +250,8 @@ def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
     notebook.watch(ref, untracked)
     notebook.wait_for("other refs")
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [resubmitting.TOO_LONG_AGO])
-    assert notebook.retry("other refs") == (0, [resubmitting.TOO_LONG_AGO])
+    assert notebook.retry("need") == (0, [retries.TOO_LONG_AGO])
+    assert notebook.retry("other refs") == (0, [retries.TOO_LONG_AGO])
 
 
 def test_what_is_kept_is_bounded():

@@ -11,15 +11,15 @@ import nbformat
 import pytest
 
 from harness.ref_rows import columns_of
-from ray_jupyter_async.notebook.progress_words import (
+from ray_jupyter_async._display.static.page import progress_bundle
+from ray_jupyter_async._display.static.timeline import MOST_TASKS
+from ray_jupyter_async._display.words import (
     MOST_LINES,
     format_elapsed,
     format_rate,
     progress_text,
 )
-from ray_jupyter_async.notebook.static_progress import progress_bundle
-from ray_jupyter_async.notebook.static_timeline import MOST_TASKS
-from ray_jupyter_async.tracking.progress import (
+from ray_jupyter_async._tracking.snapshots import (
     CellProgress,
     ErrorGroup,
     LineProgress,

@@ -14,9 +14,9 @@ import ray.actor
 import ray.remote_function
 
 from harness.polling import poll
-from ray_jupyter_async.tracking import submitters
-from ray_jupyter_async.tracking.object_ids import TASK_ID_BYTES
-from ray_jupyter_async.tracking.submissions import Submissions
+from ray_jupyter_async._ray_api.object_ids import TASK_ID_BYTES
+from ray_jupyter_async._tracking.sources import submitters
+from ray_jupyter_async._tracking.sources.submissions import Submissions
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -9,12 +9,12 @@ import ray
 
 from harness.polling import poll
 from harness.rays import run_script
-from ray_jupyter_async.awaiting.observing import origin
-from ray_jupyter_async.tracking.cluster_view import ClusterView
-from ray_jupyter_async.tracking.progress import RefState
-from ray_jupyter_async.tracking.running_tasks import RunningTasks
-from ray_jupyter_async.tracking.submissions import Submissions
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._tracking.cluster.poller import ClusterView
+from ray_jupyter_async._tracking.cluster.running_tasks import RunningTasks
+from ray_jupyter_async._tracking.snapshots import RefState
+from ray_jupyter_async._tracking.sources.submissions import Submissions
+from ray_jupyter_async._tracking.tracker import Tracker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -283,9 +283,9 @@ def test_a_task_of_a_lost_node_says_so():
         import time
         import ray
         from ray.cluster_utils import Cluster
-        from ray_jupyter_async.tracking.cluster_view import ClusterView
-        from ray_jupyter_async.tracking.submissions import Submissions
-        from ray_jupyter_async.tracking.tracker import Tracker
+        from ray_jupyter_async._tracking.cluster.poller import ClusterView
+        from ray_jupyter_async._tracking.sources.submissions import Submissions
+        from ray_jupyter_async._tracking.tracker import Tracker
 
         cluster = Cluster(
             initialize_head=True,
@@ -332,9 +332,9 @@ def test_the_end_of_the_session_settles_what_nobody_awaits():
     done = run_script(
         """
         import ray
-        from ray_jupyter_async.tracking.cancels import Cancels
-        from ray_jupyter_async.tracking.submissions import Submissions
-        from ray_jupyter_async.tracking.tracker import Tracker
+        from ray_jupyter_async._tracking.sources.cancel_calls import Cancels
+        from ray_jupyter_async._tracking.sources.submissions import Submissions
+        from ray_jupyter_async._tracking.tracker import Tracker
 
         submissions = Submissions()
         tracker = Tracker(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ray_jupyter_async.awaiting.observing import AwaitEvent
-from ray_jupyter_async.notebook.progress_words import notes
-from ray_jupyter_async.notebook.refs_table import refs_table
-from ray_jupyter_async.notebook.task_words import did_not_stop
-from ray_jupyter_async.tracking.running_tasks import RunningTask
-from ray_jupyter_async.tracking.tracker import Tracker
+from ray_jupyter_async._awaiting.events import AwaitEvent
+from ray_jupyter_async._display.refs_table import refs_table
+from ray_jupyter_async._display.words import notes
+from ray_jupyter_async._notebook.task_words import did_not_stop
+from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
+from ray_jupyter_async._tracking.tracker import Tracker
 
-# The layout of task ids: `tracking.object_ids`.
+# The layout of task ids: `object_ids`.
 FUNCTION = b"f" * 8 + b"\xff" * 12 + b"j" * 4
 METHODS = [bytes([number]) * 24 for number in range(3)]
 OLD = "Ray's GCS has not answered since 14:03:12; states are as of then"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(240)
 # What the screen does with all that can happen on a terminal.
 SCREEN = """
 import builtins, os, sys, threading, time
-from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
+from ray_jupyter_async._display.terminal.screen import TerminalScreen
 
 kept, reads = sys.stderr, builtins.input
 print("partial", end="", flush=True)
@@ -51,7 +51,7 @@ print([vars(file).get("write") for file in files], builtins.input is reads)
 # Writers and readers that pass by the `write` of `sys.stdout`.
 PASSING_BY = """
 import getpass, os, sys
-from ray_jupyter_async.notebook.terminal_screen import TerminalScreen
+from ray_jupyter_async._display.terminal.screen import TerminalScreen
 
 kept = sys.stdout.write
 sys.stdout.write = lambda text: kept(text.upper())
@@ -145,9 +145,9 @@ def test_writers_below_the_streams_stand_above_the_lines(script):
 # The same lines on terminals that can do less.
 LESSER = """
 import sys
-from ray_jupyter_async.notebook.terminal_progress import final_text
-from ray_jupyter_async.notebook.terminal_screen import is_screen
-from ray_jupyter_async.tracking.progress import CellProgress, LineProgress
+from ray_jupyter_async._display.terminal.display import final_text
+from ray_jupyter_async._display.terminal.screen import is_screen
+from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress
 
 line = LineProgress(
     name="f", total=2, resolved=1, ready=0, failed=1, cancelled=0, pending=0,

@@ -7,14 +7,14 @@ import tracemalloc
 
 import pytest
 
-from ray_jupyter_async.awaiting.failures import VALUE, Description
-from ray_jupyter_async.awaiting.observing import AwaitEvent, Outcome
-from ray_jupyter_async.tracking import ledger as ledger_module
-from ray_jupyter_async.tracking import lines as lines_module
-from ray_jupyter_async.tracking.object_ids import return_id
-from ray_jupyter_async.tracking.submissions import Submission
-from ray_jupyter_async.tracking.tracker import Tracker
-from ray_jupyter_async.tracking.watches import WatchEvent
+from ray_jupyter_async._awaiting.error_text import VALUE, Description
+from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
+from ray_jupyter_async._ray_api.object_ids import return_id
+from ray_jupyter_async._tracking import inbox as ledger_module
+from ray_jupyter_async._tracking.counts import line as lines_module
+from ray_jupyter_async._tracking.sources.submissions import Submission
+from ray_jupyter_async._tracking.tracker import Tracker
+from ray_jupyter_async._tracking.watched_refs import WatchEvent
 
 STATES = (
     *("resolved", "ready", "failed", "cancelled", "released", "unknown", "pending"),

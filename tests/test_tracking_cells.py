@@ -8,7 +8,7 @@ from harness.progress_cells import HOLD, prepared, shown
 
 SETUP = f"""{HOLD}
 import gc, inspect, threading
-from ray_jupyter_async.notebook.cell_sources import with_cell_names
+from ray_jupyter_async._display.cell_names import with_cell_names
 
 @ray.remote(num_cpus=0)
 def fails(n):
@@ -22,7 +22,7 @@ class Napper:
 napper = Napper.remote()
 
 def lines():
-    from ray_jupyter_async.notebook import extension
+    from ray_jupyter_async._notebook import extension
     progress = extension._loaded.tracker.snapshot()
     return {{line.name: line for line in progress.totals}}
 
@@ -90,7 +90,7 @@ def test_cell_that_loads_shows_progress(cells, tmp_path, wait):
     assert static(result).startswith("loading  3/3")
     # The cell has ended, for the extension, too.
     assert cells.ok("await asyncio.sleep(0)").status == "ok"
-    current = "from ray_jupyter_async.notebook import extension as e\n"
+    current = "from ray_jupyter_async._notebook import extension as e\n"
     assert cells.ok(f"{current}print(e._loaded._cells.nested)").stdout == "False\n"
 
 

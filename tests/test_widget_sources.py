@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ray_jupyter_async.notebook import widget_sources
-from ray_jupyter_async.notebook.widget_sources import (
+from ray_jupyter_async._display.widget import bundle
+from ray_jupyter_async._display.widget.bundle import (
     front_end_module,
     front_end_styles,
 )
 
-FOLDER = Path(widget_sources.__file__).parent / "widget"
+FOLDER = Path(bundle.__file__).parent / "widget"
 DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
 )

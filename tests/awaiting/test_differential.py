@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from ray_jupyter_async import patched
-from ray_jupyter_async.awaiting.ray_internals import HAS_ON_READY
+from ray_jupyter_async._ray_api.objects import HAS_ON_READY
 
 PROGRAMS = 120
 #: Another one repeats a failure, or tries others: RJA_SEED=n.

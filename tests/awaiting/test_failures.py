@@ -6,7 +6,7 @@ import pytest
 from ray import exceptions
 from ray.exceptions import RayError, RayTaskError
 
-from ray_jupyter_async.awaiting.failures import LONGEST_MESSAGE, describe
+from ray_jupyter_async._awaiting.error_text import LONGEST_MESSAGE, describe
 
 FRAMES = 'ray::f() (pid=1, ip=10.0.0.1)\n  File "f.py", line 1, in f\n    raise\n'
 

@@ -10,7 +10,7 @@ import ray
 
 from harness.loops import run
 from ray_jupyter_async import patch, patched, unpatch
-from ray_jupyter_async.awaiting import gather_patch
+from ray_jupyter_async._awaiting.patching import asyncio_gather
 
 
 def _tasks():
@@ -19,12 +19,12 @@ def _tasks():
 
 
 def _functions():
-    return {name: vars(asyncio.tasks).get(name) for name in gather_patch._NAMES}
+    return {name: vars(asyncio.tasks).get(name) for name in asyncio_gather._NAMES}
 
 
 def _called():
     """The function that `gather` calls."""
-    (name,) = (name for name in _functions() if gather_patch._is_called(name))
+    (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
     return getattr(asyncio.tasks, name)
 
 
@@ -148,7 +148,7 @@ def test_public_ensure_future_stays_and_pickles(ray_session):
 
 
 def test_a_function_that_somebody_else_has_put_there_stays(ray_session, monkeypatch):
-    (name,) = (name for name in _functions() if gather_patch._is_called(name))
+    (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
     asyncios = getattr(asyncio.tasks, name)
 
     def theirs(given, *, loop=None):

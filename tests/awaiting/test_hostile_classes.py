@@ -12,10 +12,13 @@ from ray.exceptions import RayError, RayTaskError
 
 from harness.loops import run
 from ray_jupyter_async import as_future, gather, get
-from ray_jupyter_async.awaiting import observing
-from ray_jupyter_async.awaiting.converter import converter_of
-from ray_jupyter_async.awaiting.observing import Outcome
-from ray_jupyter_async.awaiting.reading import MAX_READERS, readers
+from ray_jupyter_async._awaiting.converter import converter_of
+from ray_jupyter_async._awaiting.events import (
+    Outcome,
+    add_observer,
+    remove_observer,
+)
+from ray_jupyter_async._awaiting.fetch.pool import MAX_READERS, readers
 
 #: Threads on which code of a class that must not run was run.
 ran: list[threading.Thread] = []
@@ -104,9 +107,9 @@ def failed(cause):
 def events():
     ran.clear()
     seen = []
-    observing.add_observer(seen.extend)
+    add_observer(seen.extend)
     yield seen
-    observing.remove_observer(seen.extend)
+    remove_observer(seen.extend)
 
 
 @pytest.mark.parametrize("swept", [True, False])

@@ -15,7 +15,7 @@ from harness.loops import run
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async import as_future, patched
-from ray_jupyter_async.awaiting.reading import readers
+from ray_jupyter_async._awaiting.fetch.pool import readers
 
 
 def test_a_loop_in_another_thread(ray_session):

@@ -9,16 +9,20 @@ import ray
 
 from harness.loops import run
 from ray_jupyter_async import as_future
-from ray_jupyter_async.awaiting import observing
-from ray_jupyter_async.awaiting.observing import Outcome
+from ray_jupyter_async._awaiting.events import (
+    Outcome,
+    add_observer,
+    origin,
+    remove_observer,
+)
 
 
 @pytest.fixture
 def events():
     seen = []
-    observing.add_observer(seen.extend)
+    add_observer(seen.extend)
     yield seen
-    observing.remove_observer(seen.extend)
+    remove_observer(seen.extend)
 
 
 @ray.remote(num_cpus=0)
@@ -30,7 +34,7 @@ def test_tells_of_an_await_and_how_it_ended(ray_session, events):
     ref, bad = ray.put(1), fail.remote()
 
     async def main():
-        observing.origin.set("cell 1")
+        origin.set("cell 1")
         await asyncio.gather(as_future(ref), as_future(bad), return_exceptions=True)
 
     run(main())
@@ -60,17 +64,17 @@ def test_an_observer_that_fails_harms_no_await(ray_session, caplog):
     async def main():
         return await as_future(ray.put(1))
 
-    observing.add_observer(broken)
+    add_observer(broken)
     try:
         assert run(main()) == 1
     finally:
-        observing.remove_observer(broken)
+        remove_observer(broken)
     assert "an observer of awaits failed" in caplog.text
 
 
 def test_the_origin_is_that_of_the_awaiting_task(ray_session, events):
     async def awaits(name):
-        observing.origin.set(name)
+        origin.set(name)
         await asyncio.sleep(0)
         await as_future(ray.put(name))
 

@@ -12,8 +12,8 @@ import ray
 
 from harness.loops import run
 from ray_jupyter_async import PatchWarning, is_patched, patch, patched, unpatch
-from ray_jupyter_async.awaiting import patch as patch_function
-from ray_jupyter_async.awaiting.future import RefFuture
+from ray_jupyter_async import patch as patch_function
+from ray_jupyter_async._awaiting.future import RefFuture
 
 patch_module = sys.modules[patch_function.__module__]
 

@@ -13,10 +13,14 @@ from harness.polling import poll
 from harness.rays import RAY_INIT, run_script
 from harness.references import local_references
 from ray_jupyter_async import as_future, gather, get
-from ray_jupyter_async.awaiting import observing
-from ray_jupyter_async.awaiting.observing import Outcome
-from ray_jupyter_async.awaiting.reading import readers
-from ray_jupyter_async.awaiting.sweeping import CHUNK
+from ray_jupyter_async._awaiting.combinators.sweep import CHUNK
+from ray_jupyter_async._awaiting.events import (
+    Outcome,
+    add_observer,
+    origin,
+    remove_observer,
+)
+from ray_jupyter_async._awaiting.fetch.pool import readers
 
 #: Set to let a `Slow` be loaded; its loads are counted.
 go_on = threading.Event()
@@ -172,17 +176,17 @@ def test_observers_are_told_of_each_ref_once(ray_session, gate):
     refs = [*[ray.put(b"x" * i) for i in range(100)], gate.hold(), failed("no")]
 
     async def main():
-        observing.origin.set("cell 1")
+        origin.set("cell 1")
         everything = gather(refs, return_exceptions=True)
         await asyncio.to_thread(poll, lambda: len(seen) == 2 * len(refs) - 1)
         gate.open()
         await everything
 
-    observing.add_observer(seen.extend)
+    add_observer(seen.extend)
     try:
         run(main())
     finally:
-        observing.remove_observer(seen.extend)
+        remove_observer(seen.extend)
     keys = [ref.binary() for ref in refs]
     awaited = [event for event in seen if event.kind == "awaited"]
     settled = {event.key: event for event in seen if event.kind == "settled"}

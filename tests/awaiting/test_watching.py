@@ -11,9 +11,9 @@ import ray
 
 from harness.polling import poll
 from harness.references import local_references
-from ray_jupyter_async.awaiting import ray_internals
-from ray_jupyter_async.awaiting.failures import VALUE
-from ray_jupyter_async.awaiting.watching import watch_ready
+from ray_jupyter_async._awaiting.error_text import VALUE
+from ray_jupyter_async._awaiting.fetch.watch import watch_ready
+from ray_jupyter_async._ray_api import objects as ray_internals
 
 
 @ray.remote(num_cpus=0, max_retries=0)

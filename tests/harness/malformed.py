@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray_jupyter_async.notebook.page_messages import LONGEST_ID, MOST_REFS
-from ray_jupyter_async.tracking.foreign_text import LONGEST_NAME
+from ray_jupyter_async._display.widget.page_messages import LONGEST_ID, MOST_REFS
+from ray_jupyter_async._tracking.foreign_text import LONGEST_NAME
 
 #: What every request has.
 WHO: dict[str, Any] = {"view": "v", "request": "v-1"}

@@ -6,12 +6,12 @@ from array import array
 from math import nan
 from typing import TYPE_CHECKING
 
-from ray_jupyter_async.tracking.ref_columns import RefColumns
+from ray_jupyter_async._tracking.refs.columns import RefColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ray_jupyter_async.tracking.progress import RefRecord
+    from ray_jupyter_async._tracking.snapshots import RefRecord
 
 
 def columns_of(records: Iterable[RefRecord]) -> RefColumns:

@@ -295,7 +295,7 @@ class Witness:
 
 def tracker_of() -> Any:
     """Return the tracker of the loaded extension."""
-    from ray_jupyter_async.notebook import extension
+    from ray_jupyter_async._notebook import extension
 
     return cast("Any", extension._loaded).tracker
 
@@ -353,8 +353,8 @@ def report(witness: Witness, *, magics: bool, last: bool = False) -> None:
     last
         Whether to ask Ray, too, what all refs are.
     """
-    from ray_jupyter_async.notebook.progress_widget import widget_state
-    from ray_jupyter_async.notebook.static_progress import progress_bundle
+    from ray_jupyter_async._display.static.page import progress_bundle
+    from ray_jupyter_async._display.widget.widget import widget_state
 
     shown: dict[str, Any] = {}
     if magics:

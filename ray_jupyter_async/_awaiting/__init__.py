@@ -1,0 +1,4 @@
+"""Refs to asyncio: usable alone, in a script or a server, without Jupyter.
+
+Modules here import ray and asyncio, never IPython.
+"""

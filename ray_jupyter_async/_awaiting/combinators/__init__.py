@@ -1,0 +1,1 @@
+"""Functions over many refs: `gather`, `wait`, `as_completed`, `map` and so on."""

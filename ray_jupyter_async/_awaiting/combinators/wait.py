@@ -1,0 +1,125 @@
+"""`wait`: which refs are ready, without their values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..arguments import refs_of
+from ..fetch.pool import readers
+from ..fetch.sessions import session_of
+from ..requests import Need
+from ..steering import fail
+from .batches import Intake
+
+if TYPE_CHECKING:
+    from ..._ray_api.objects import Ref
+    from ..requests import Part
+
+
+class _Waiting(asyncio.Future[None]):
+    """Done when enough refs are ready."""
+
+    def __init__(self, num_returns: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._num_returns = num_returns
+        self.ready: set[int] = set()
+
+    def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
+        if self.done():
+            return
+        if error is not None:
+            fail(self, error)
+            return
+        self.ready.add(part.index)
+        if len(self.ready) == self._num_returns:
+            self.set_result(None)
+
+
+async def wait(
+    refs: Iterable[Ref],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[Ref], list[Ref]]:
+    """Await what `ray.wait` would block for.
+
+    Parameters
+    ----------
+    refs : iterable of ray.ObjectRef
+        Without duplicates.
+    num_returns : int, default 1
+        How many to wait for.
+    timeout : float, optional
+        Seconds; 0 looks and returns.
+    fetch_local : bool, default True
+        Whether a ref is ready only when its object is on this node, to which it
+        is pulled if need be. With False nothing is downloaded (ray #41587).
+
+    Returns
+    -------
+    ready : list of ray.ObjectRef
+        In the order in which they were given, never more than `num_returns`.
+    not_ready : list of ray.ObjectRef
+        The others, in that order.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not a ref.
+    ValueError
+        If there are duplicates, or not as many refs as `num_returns`.
+    UnknownRefError
+        If one is not of the connected session.
+    """
+    given = refs_of(refs)
+    if not given:
+        return [], []
+    if not 1 <= num_returns <= len(given):
+        raise ValueError(
+            f"num_returns must be between 1 and the number of refs, {len(given)}; "
+            f"got {num_returns}"
+        )
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout must not be negative, got {timeout}")
+    keys = await readers.run(lambda: [ref.binary() for ref in given])
+    if len(set(keys)) < len(keys):
+        raise ValueError("wait() takes each ref once, and one was given twice")
+    if timeout == 0:
+        session = session_of(given[0])
+        found = set(await readers.run(session.look, given, fetch_local))
+        ready = {i for i, key in enumerate(keys) if key in found}
+        return _split(given, ready, num_returns)
+
+    loop = asyncio.get_running_loop()
+    waiting = _Waiting(num_returns, loop)
+    parts: list[Part] = []
+    intake = Intake(
+        given,
+        waiting,
+        parts.extend,
+        loop,
+        need=Need.HERE if fetch_local else Need.EXISTS,
+    )
+    try:
+        await asyncio.wait([waiting], timeout=timeout)
+        if waiting.done():
+            waiting.result()
+    finally:
+        waiting.cancel()
+        intake.stop()
+        for part in parts:
+            part.drop()
+    return _split(given, waiting.ready, num_returns)
+
+
+def _split(
+    refs: list[Ref], ready: set[int], num_returns: int
+) -> tuple[list[Ref], list[Ref]]:
+    chosen = set(sorted(ready)[:num_returns])
+    return (
+        [ref for i, ref in enumerate(refs) if i in chosen],
+        [ref for i, ref in enumerate(refs) if i not in chosen],
+    )

@@ -1,0 +1,1 @@
+"""Where values come from: sessions, readiness, and the threads that read."""

@@ -1,0 +1,157 @@
+"""Which pending refs of a Ray Client connection are ready, for many at once.
+
+One thread, one request at a time that the server holds until something is ready
+or a round is over. It carries ids alone: a ref that nobody awaits any more is
+released at once, round or not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..._ray_api.client_api import RETRY_SECONDS, ClientServer, UnreachableError
+from ...errors import UnknownRefError
+
+if TYPE_CHECKING:
+    from ..requests import Await
+    from .client import ClientSession
+
+#: Seconds that a round lasts: half of what it is since the last newcomer, which
+#: would have to wait for its end, within these limits.
+ROUND_SECONDS = (0.02, 2.0)
+#: A round in which a newcomer arrives is ended early if it lasts this long.
+#: Shorter ones are not worth it: the server waits on for each that is ended.
+PATIENCE_SECONDS = 0.1
+#: After something was ready, rest this many times what asking took.
+REST_TO_COST = 4
+MAX_REST_SECONDS = 0.1
+#: Seconds without anything to wait for after which the thread ends.
+IDLE_SECONDS = 0.5
+
+
+class ClientWaiter:
+    """Hands awaits back to their session when their objects are ready."""
+
+    def __init__(self, session: ClientSession, server: ClientServer) -> None:
+        self._session = session
+        self._server = server
+        self._lock = threading.Lock()
+        self._arrived = threading.Event()
+        self._inbox: deque[Await] = deque()
+        self._running = False
+        self._round = 0.0
+        #: Of awaits that take turns here, by id. The thread's alone.
+        self._waiting: dict[bytes, list[Await]] = {}
+
+    def add(self, awaits: list[Await]) -> None:
+        """Wait for these too; any thread."""
+        self._inbox.extend(awaits)
+        self._arrived.set()
+        with self._lock:
+            if not self._running:
+                self._running = True
+                threading.Thread(
+                    target=self._run, name="ray-await-client", daemon=True
+                ).start()
+        if self._newcomer_waits():
+            self._server.interrupt()
+
+    def _newcomer_waits(self) -> bool:
+        return self._round > PATIENCE_SECONDS and bool(self._inbox)
+
+    def _run(self) -> None:
+        newest = 0.0
+        while self._session.is_current():
+            self._arrived.clear()
+            while self._inbox:
+                newest = time.monotonic()
+                await_ = self._inbox.popleft()
+                if await_.key is not None:
+                    self._waiting.setdefault(await_.key, []).append(await_)
+            self._forget()
+            if self._waiting:
+                self._ask(time.monotonic() - newest)
+            elif not self._arrived.wait(IDLE_SECONDS):
+                with self._lock:
+                    if not self._inbox:
+                        self._running = False
+                        return
+        # The loops fail the awaits when they see that it is over.
+        self._waiting.clear()
+        self._inbox.clear()
+        with self._lock:
+            self._running = False
+
+    def _forget(self) -> None:
+        """Let go of awaits that are done or have lost their loop."""
+        for key, awaits in list(self._waiting.items()):
+            left = [
+                await_
+                for await_ in awaits
+                if not await_.done() and not await_.keeper.loop_is_closed()
+            ]
+            if left:
+                self._waiting[key] = left
+            else:
+                del self._waiting[key]
+
+    def _ask(self, age: float) -> None:
+        """Wait for one of them, then see which others are ready as well."""
+        keys = list(self._waiting)
+        shortest, longest = ROUND_SECONDS
+        seconds = min(max(age / 2, shortest), longest)
+        self._round = seconds
+        try:
+            ready = self._server.wait(keys, 1, seconds, give_up=self._newcomer_waits)
+            self._round = 0.0
+            if not ready:
+                return
+            started = time.monotonic()
+            self._hand_back(self._session.ready_ids(keys))
+            cost = time.monotonic() - started
+        except UnreachableError:
+            # Interrupted, or disconnected for now or for good.
+            if not self._inbox:
+                self._arrived.wait(RETRY_SECONDS)
+            return
+        except UnknownRefError:
+            self._sort_out(keys)
+            return
+        except Exception as error:
+            waiting, self._waiting = self._waiting, {}
+            for awaits in waiting.values():
+                self._session.fail(awaits, error)
+            return
+        finally:
+            self._round = 0.0
+        # While refs resolve all the time, leave the server to those who work.
+        time.sleep(min(REST_TO_COST * cost, MAX_REST_SECONDS))
+
+    def _hand_back(self, ready: set[bytes]) -> None:
+        awaits = []
+        for key in ready:
+            awaits += self._waiting.pop(key, [])
+        self._session.found([await_ for await_ in awaits if not await_.done()])
+
+    def _sort_out(self, keys: list[bytes]) -> None:
+        """Fail the awaits of refs that the server does not know, and no others.
+
+        A ref that was let go of since is unknown too, and nobody's.
+        """
+        self._forget()
+        keys = [key for key in keys if key in self._waiting]
+        if not keys:
+            return
+        try:
+            self._session.ready_ids(keys)
+        except UnreachableError:
+            return
+        except UnknownRefError:
+            if len(keys) == 1:
+                self._session.fail_unknown(self._waiting.pop(keys[0]))
+            else:
+                self._sort_out(keys[: len(keys) // 2])
+                self._sort_out(keys[len(keys) // 2 :])

@@ -1,0 +1,330 @@
+"""Awaits within a local Ray session: who is ready, and reading those."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray.exceptions import GetTimeoutError
+
+from ..._ray_api import objects as ray_internals
+from ..._ray_api.shutdown_gate import ClosedError
+from ...errors import SessionEndedError, UnknownRefError
+from ..events import announce, emit, known, observed
+from ..requests import Need
+from .pool import readers
+from .readiness import Group, Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..._ray_api.objects import Raw, Ref
+    from ..requests import Await
+
+#: Objects of one batch that are looked at one by one, to find out what they are.
+MOST_LOOKED_AT = 64
+#: Seconds that a shutdown of Ray may take before our threads go on regardless.
+END_SECONDS = 30.0
+
+
+class LocalSession:
+    """One connection of this process to Ray, from `ray.init` to `ray.shutdown`."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        #: The session's objects, for those who watch rather than await.
+        self.objects = ray_internals.ObjectReader(core)
+        self._readiness = Readiness(self, self.objects)
+        #: Owners (serialised addresses) known to be of this cluster.
+        self._owners: set[bytes] = set()
+
+    def is_current(self) -> bool:
+        """Whether Ray is still connected, to this session."""
+        return not self.objects.closed and ray_internals.connected_core() is self._core
+
+    def is_over(self) -> bool:
+        """Whether Ray has shut down.
+
+        Not while it is at it, in another thread: a ref that is dropped between
+        the core worker's end and its removal ends the process (Ray 2.60.0).
+        """
+        return ray_internals.core_of_process() is not self._core
+
+    def sit_out_end(self) -> None:
+        """Keep the calling thread, and the refs it holds, still until it is over.
+
+        Even a garbage collection there could drop a ref at the wrong moment.
+        """
+        until = time.monotonic() + END_SECONDS
+        while not self.is_over() and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def ended(self) -> SessionEndedError:
+        """Make the error for an await that `ray.shutdown()` cut short."""
+        return SessionEndedError(
+            "ray.shutdown() was called while this ref was being awaited, so its "
+            "value cannot arrive. Call ray.init() and submit the task again."
+        )
+
+    def begin(self, awaits: list[Await], *, ready: bool) -> None:
+        """Read what is here, watch what is not; on a reader thread.
+
+        Parameters
+        ----------
+        awaits : list of Await
+            Of this session; those that are done are passed over.
+        ready : bool
+            Whether the objects are known to exist, though perhaps elsewhere.
+        """
+        begun: list[Await] = []
+        by_need: dict[Need, dict[bytes, Group]] = {}
+        for await_ in awaits:
+            # Taken once: the loop may cancel the await, and so drop its ref,
+            # at any moment.
+            ref = await_.ref
+            if ref is None or await_.done():
+                continue
+            if await_.key is None:
+                await_.key = ref.binary()
+                begun.append(await_)
+            groups = by_need.setdefault(await_.need, {})
+            groups.setdefault(await_.key, Group(ref, [])).awaits.append(await_)
+        announce(begun)
+        for need, groups in by_need.items():
+            self._begin(need, groups, ready)
+
+    def _begin(self, need: Need, groups: dict[bytes, Group], ready: bool) -> None:
+        elsewhere: list[Group] = []
+        found: list[Group] = []
+        if need is Need.VALUE:
+            if self._read_all(groups):
+                readers.load_soon()
+                return
+            if ready:
+                found = list(groups.values())
+                groups.clear()
+            else:
+                found = self._find(groups, fetch_local=True)
+            elsewhere = self._read(found)
+            readers.load_soon()
+        elif need is Need.HERE:
+            found = self._find(groups, fetch_local=True)
+            if ready:
+                elsewhere = list(groups.values())
+                groups.clear()
+        elif ready:
+            found = list(groups.values())
+            groups.clear()
+        else:
+            found = self._find(groups)
+        if need is not Need.VALUE:
+            for group in found:
+                group.settle()
+        self._readiness.watch_pulls(elsewhere)
+        self._readiness.watch(
+            [group for group in groups.values() if self._belongs(group)], need
+        )
+        if need is not Need.VALUE:
+            self._report_what_exists(found)
+
+    def _report_what_exists(self, groups: list[Group]) -> None:
+        """Let observers know which of these objects are values, which are errors."""
+        if not groups or not observed():
+            return
+        refs = [group.ref for group in groups]
+        try:
+            raws: list[Raw | None] = list(self.objects.read(refs))
+        except ClosedError:
+            return
+        except Exception:
+            # Asking for an object of another node takes 0.6 ms (2.60).
+            raws = [self._read_or_none([ref])[0] for ref in refs[:MOST_LOOKED_AT]]
+        emit(
+            [
+                known(key, await_.origin, self.objects.what_is(raw))
+                for group, raw in zip(groups, raws, strict=False)
+                for await_ in group.awaits
+                if raw is not None and (key := await_.key) is not None
+            ]
+        )
+        readers.let_go(raws)
+
+    def _find(
+        self, groups: dict[bytes, Group], *, fetch_local: bool = False
+    ) -> list[Group]:
+        """Take out the groups whose object is ready, see `ObjectReader.wait`."""
+        refs = [group.ref for group in groups.values()]
+        try:
+            found = self._look(refs, fetch_local)
+        except ValueError:
+            # One unknown owner fails the whole call. Fail those, ask again.
+            for key, group in list(groups.items()):
+                group.awaits[0].known = False
+                if not self._belongs(group):
+                    del groups[key]
+            refs = [group.ref for group in groups.values()]
+            found = self._look(refs, fetch_local)
+        return [groups.pop(ref.binary()) for ref in found]
+
+    def _look(self, refs: list[Ref], fetch_local: bool) -> list[Ref]:
+        if not refs:
+            return []
+        return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
+
+    def _read_all(self, groups: dict[bytes, Group]) -> bool:
+        """Read objects and queue them if all are here, as is most often the case.
+
+        Asking first who is ready would take longer than reading.
+        """
+        try:
+            raws = self.objects.read([group.ref for group in groups.values()])
+        except ClosedError:
+            raise
+        except Exception:
+            return False
+        for group, raw in zip(groups.values(), raws, strict=True):
+            group.loaded_soon(raw)
+        return True
+
+    def _read(self, groups: list[Group]) -> list[Group]:
+        """Read objects and queue them; give those that are not here."""
+        elsewhere = []
+        raws = self._read_or_none([group.ref for group in groups])
+        for group, raw in zip(groups, raws, strict=True):
+            if raw is not None:
+                group.loaded_soon(raw)
+            elif not self._read_one(group):
+                elsewhere.append(group)
+        return elsewhere
+
+    def _read_one(self, group: Group) -> bool:
+        try:
+            (raw,) = self.objects.read([group.ref])
+        except GetTimeoutError:
+            return False
+        except Exception as error:
+            if self.is_current():
+                group.settle(error)
+            return True
+        group.loaded_soon(raw)
+        return True
+
+    def read_ready(self, refs: list[Ref]) -> tuple[Sequence[int], list[Raw]]:
+        """Read what is on this node now; on a reader thread.
+
+        Starts pulling what is elsewhere. What cannot be read, for whatever reason,
+        is not among the answers: awaited by itself it will tell.
+
+        Returns
+        -------
+        positions : sequence of int
+            In `refs`, of those that were read; a range if all were.
+        raws : list
+            What was read, in the same order, to be loaded.
+        """
+        try:
+            return range(len(refs)), self.objects.read(refs)
+        except ClosedError:
+            raise
+        except Exception:  # one is not here, or bad
+            unique = list(set(refs))  # two that are the same are an error to Ray
+        try:
+            found = set(self._look(unique, fetch_local=True))
+        except ValueError:  # one of them is unknown
+            return [], []
+        positions = [i for i, ref in enumerate(refs) if ref in found]
+        raws = self._read_or_none([refs[i] for i in positions])
+        if None in raws:
+            read = [i for i, raw in enumerate(raws) if raw is not None]
+            positions = [positions[i] for i in read]
+            raws = [raws[i] for i in read]
+        return positions, raws
+
+    def _read_or_none(self, refs: list[Ref]) -> list[Raw | None]:
+        if not refs:
+            return []
+        try:
+            return self.objects.read(refs)
+        except ClosedError:
+            raise
+        except Exception:
+            # An error among them keeps the others from being read.
+            if len(refs) == 1:
+                return [None]
+        half = len(refs) // 2
+        return self._read_or_none(refs[:half]) + self._read_or_none(refs[half:])
+
+    def _belongs(self, group: Group) -> bool:
+        """Whether a pending ref is this session's; fails its awaits if not.
+
+        Ray itself never answers for a ref without a living owner in the
+        cluster, so this is asked once for each pending await.
+        """
+        if group.awaits[0].known:
+            return True
+        address = self.objects.owner(group.ref)
+        if address is None or not self._is_cluster_owner(address):
+            for await_ in group.awaits:
+                Group(group.ref, [await_]).settle(_unknown(group.ref))
+            return False
+        for await_ in group.awaits:
+            await_.known = True
+        return True
+
+    def _is_cluster_owner(self, address: bytes) -> bool:
+        if address not in self._owners:
+            if not self.objects.owner_in_cluster(address):
+                return False
+            self._owners.add(address)
+        return True
+
+    def load(self, ref: Ref, raw: Any) -> Any:
+        """Deserialise one object; an error object is returned, not raised."""
+        return self.objects.load(ref, raw)
+
+    def load_each(
+        self, refs: list[Ref], raws: list[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Deserialise several objects, and return the errors among them by index."""
+        return self.objects.load_each(refs, raws)
+
+    def size(self, raw: Any) -> int | None:
+        """Give the bytes of an object as they lie in the store."""
+        return ray_internals.size_of(raw)
+
+    def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
+        """Give the ids of those that are ready now; on a reader thread.
+
+        Raises
+        ------
+        UnknownRefError
+            If one is not of this session.
+        """
+        for ref in refs:
+            if self.objects.owner(ref) is None:
+                raise _unknown(ref)
+        return [ref.binary() for ref in self._look(refs, fetch_local)]
+
+    def read_now(self, ref: Ref) -> Any | None:
+        """Read an object that is on this node, or give None; any thread."""
+        try:
+            if self.objects.wait([ref], 1, timeout_ms=0, fetch_local=True):
+                return self.objects.read([ref])[0]
+        except (ValueError, GetTimeoutError):
+            pass  # unknown, or just evicted: the readers find out which
+        return None
+
+    def cancel_task(
+        self, ref: Ref, *, force: bool = False, recursive: bool = True
+    ) -> None:
+        """Cancel the task behind a ref; on a reader thread."""
+        if self.is_current():
+            ray_internals.cancel_task(ref, force=force, recursive=recursive)
+
+
+def _unknown(ref: Ref) -> UnknownRefError:
+    return UnknownRefError(
+        f"{ref!r} does not belong to the connected Ray session: it is of an earlier "
+        "session or another cluster, or was not made by Ray. Submit the task again "
+        "in this session."
+    )

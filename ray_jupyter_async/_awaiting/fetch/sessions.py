@@ -1,0 +1,148 @@
+"""Which session a ref belongs to: the local one or Ray Client's."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import ObjectRef
+
+from ..._ray_api import objects as ray_internals
+from ...errors import RayNotInitializedError
+from .local import LocalSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..requests import Session
+
+_local: LocalSession | None = None
+_local_core: Any = None
+#: In a process that was forked: the core worker of its parent.
+_parents_core: Any = None
+
+
+def session_of(ref: object) -> Session:
+    """Give the session that can answer for a ref.
+
+    Cheap, and never asks the network: it runs on the event loop for each await.
+
+    Raises
+    ------
+    TypeError
+        If `ref` is not a ref.
+    RayNotInitializedError
+        If no session of the ref's kind is connected.
+    """
+    if not isinstance(ref, ObjectRef):
+        raise TypeError(not_a_ref(ref))
+    if type(ref) is not ObjectRef and ray_internals.is_client_ref(ref):
+        from .client import client_session_of
+
+        return client_session_of(ref)
+    return _local_session()
+
+
+def all_local(refs: Sequence[object]) -> bool:
+    """Whether all of these are refs of a local session; cheap for many."""
+    return set(map(type, refs)) == {ObjectRef}
+
+
+def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
+    """Give the session of each ref; cheap for many, as `session_of` for each.
+
+    Raises
+    ------
+    TypeError, RayNotInitializedError
+        As `session_of`, for the first ref that has none.
+    """
+    if all_local(refs):
+        return itertools.repeat(_local_session(), len(refs))
+    return [session_of(ref) for ref in refs]
+
+
+def local_session_of(ref: object) -> LocalSession:
+    """Give the session of a ref that must not be Ray Client's.
+
+    Raises
+    ------
+    TypeError
+        If `ref` is not a ref, or is one of Ray Client.
+    RayNotInitializedError
+        If no local session is connected.
+    """
+    if isinstance(ref, ObjectRef) and not ray_internals.is_client_ref(ref):
+        return _local_session()
+    if isinstance(ref, ObjectRef):
+        raise TypeError("refs of Ray Client cannot be watched; await them instead")
+    raise TypeError(not_a_ref(ref))
+
+
+def _local_session() -> LocalSession:
+    global _local, _local_core
+    core = ray_internals.connected_core()
+    if core is None:
+        _local = _local_core = None
+        raise RayNotInitializedError(
+            "Ray is not connected: call ray.init() first. A ref of a session that "
+            "has ended cannot be awaited; submit its task again."
+        )
+    if core is _parents_core:
+        raise RayNotInitializedError(
+            "this process was forked from one that is connected to Ray, whose "
+            "connection works in that process alone. Await there, or start this "
+            "process with multiprocessing's spawn method and call ray.init() in it."
+        )
+    if core is not _local_core or _local is None:
+        _local, _local_core = LocalSession(core), core
+    return _local
+
+
+def forget_session() -> None:
+    """Hold the session no longer than its awaits do; the next await makes it again."""
+    global _local, _local_core
+    _local = _local_core = None
+
+
+def require_session() -> None:
+    """Check that Ray is connected, locally or through Ray Client.
+
+    Raises
+    ------
+    RayNotInitializedError
+        If it is not.
+    """
+    if not ray.is_initialized():
+        _local_session()
+
+
+def not_a_ref(given: object, expected: str = "a ray.ObjectRef") -> str:
+    """Say what was given where a ref was expected, and what may be meant."""
+    kind = f"{type(given).__module__}.{type(given).__qualname__}"
+    message = f"expected {expected}, got {shown(given)} of type {kind}"
+    if isinstance(given, (list, tuple, set, frozenset)):
+        return f"{message}; to await several, use gather(*refs)"
+    if kind.endswith("ObjectRefGenerator"):
+        return f"{message}; iterate over it with `async for ref in generator`"
+    if callable(getattr(given, "remote", None)):
+        return f"{message}; did you forget to call .remote()?"
+    return message
+
+
+def shown(given: object) -> str:
+    """Return the start of an object's `repr`, for a message about it."""
+    try:
+        return f"{given!r:.80}"
+    except Exception:  # the message is of more use than this error
+        return "an object whose repr() raises"
+
+
+def _note_fork() -> None:
+    global _parents_core
+    _parents_core = ray_internals.core_of_process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

@@ -1,0 +1,171 @@
+"""Readiness of refs that nobody awaits: no value is fetched, nothing is pinned."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..._ray_api import objects as ray_internals
+from ..._ray_api.shutdown_gate import ClosedError
+from ..error_text import Description
+from .pool import readers
+from .sessions import local_session_of
+
+if TYPE_CHECKING:
+    from ..._ray_api.objects import Ref
+    from .local import LocalSession
+
+#: Seconds between two rounds of asking where Ray has no callback (before 2.60).
+ROUND_SECONDS = 0.2
+
+#: Seconds between two looks for refs that nobody holds any more, at the least,
+#: and the share of a core that these looks may take.
+RELEASED_SECONDS = 1.0
+RELEASED_SHARE = 0.01
+
+#: Takes a ref's id and what the object is (`VALUE` or an error), None if that
+#: is not known: it lies on another node.
+OnReady = Callable[[bytes, Description | None], None]
+#: Takes the id of a ref that everybody let go of before it was ready.
+OnReleased = Callable[[bytes], None]
+
+
+def watch_ready(
+    refs: Sequence[Ref], on_ready: OnReady, on_released: OnReleased
+) -> Callable[[], None]:
+    """Tell of each ref, once, that its object exists or that it was let go of.
+
+    Parameters
+    ----------
+    refs : sequence of ObjectRef
+        Of a local session. On Ray 2.60 and later they are not kept; on older
+        Ray they are kept until they are ready, and so never released.
+    on_ready : callable
+        Called with `(ref.binary(), what)` on some thread; it may only record.
+    on_released : callable
+        Called with `ref.binary()` within seconds, likewise.
+
+    Returns
+    -------
+    callable
+        Ends the watch.
+
+    Raises
+    ------
+    TypeError
+        If one is not a ref, or is a Ray Client ref.
+    RayNotInitializedError
+        If no Ray session is connected.
+    """
+    unique: dict[bytes, Ref] = {}
+    for ref in refs:
+        session = local_session_of(ref)
+        unique[ref.binary()] = ref
+    if not unique:
+        return _nothing
+    refs = list(unique.values())
+    watch = _Watch(session, on_ready, on_released)
+    if ray_internals.HAS_ON_READY:
+        readers.call(watch.by_callback, refs)
+    else:
+        threading.Thread(
+            target=watch.by_rounds, args=(refs,), name="ray-await-watch", daemon=True
+        ).start()
+    return watch.stop
+
+
+def _nothing() -> None:
+    pass
+
+
+def _owner(ref: Ref) -> bytes:
+    # Bytes, whatever Ray's stubs say.
+    owner: Any = ref.owner_address()
+    return bytes(owner)
+
+
+class _Watch:
+    def __init__(
+        self, session: LocalSession, on_ready: OnReady, on_released: OnReleased
+    ) -> None:
+        self._session = session
+        self._on_ready = on_ready
+        self._on_released = on_released
+        self._stopped = threading.Event()
+        self._unwatch: dict[bytes, Callable[[], None]] = {}
+        # Ready while they were being registered.
+        self._early: set[bytes] = set()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        while self._unwatch:
+            _, unwatch = self._unwatch.popitem()
+            unwatch()
+
+    def by_callback(self, refs: list[Ref]) -> None:
+        """Register with Ray; on a reader thread, because it takes time."""
+        for ref in refs:
+            if self._stopped.is_set():
+                return
+            key = ref.binary()
+            try:
+                self._unwatch[key] = self._session.objects.on_ready(
+                    ref, functools.partial(self._exists, key, _owner(ref))
+                )
+            except ClosedError:
+                return
+            if key in self._early:
+                # Ready before there was anything to take back.
+                self._early.discard(key)
+                self._unwatch.pop(key, None)
+        if self._unwatch:
+            threading.Thread(
+                target=self._find_released, name="ray-await-watch", daemon=True
+            ).start()
+
+    def _find_released(self) -> None:
+        # Ray drops the callback of a ref that everybody let go of.
+        pause = RELEASED_SECONDS
+        while self._unwatch and not self._stopped.wait(pause):
+            began = time.monotonic()
+            try:
+                held = self._session.objects.referenced()
+            except ClosedError:
+                return
+            for key in [key for key in list(self._unwatch) if key not in held]:
+                if self._unwatch.pop(key, None) is not None:
+                    self._on_released(key)
+            cost = time.monotonic() - began
+            pause = max(RELEASED_SECONDS, cost / RELEASED_SHARE)
+
+    def _exists(self, key: bytes, owner: bytes, _error: BaseException | None) -> None:
+        # On Ray's io thread: looking for an error is a reader's work.
+        self._early.add(key)
+        if self._unwatch.pop(key, None) is not None:
+            self._early.discard(key)
+        if not self._stopped.is_set():
+            readers.call(self._report, key, owner)
+
+    def _report(self, key: bytes, owner: bytes) -> None:
+        self._on_ready(key, self._session.objects.look_at(key, owner))
+
+    def by_rounds(self, refs: list[Ref]) -> None:
+        """Ask in rounds; on a thread of its own."""
+        objects = self._session.objects
+        while refs and not self._stopped.is_set() and self._session.is_current():
+            try:
+                ready = objects.wait(refs, len(refs), timeout_ms=0, fetch_local=False)
+                for ref in ready:
+                    key = ref.binary()
+                    self._on_ready(key, objects.look_at(key, _owner(ref)))
+            except ClosedError:
+                break
+            gone = {ref.binary() for ref in ready}
+            refs = [ref for ref in refs if ref.binary() not in gone]
+            ready = []
+            self._stopped.wait(ROUND_SECONDS)
+        if not self._session.is_current():
+            self._session.sit_out_end()

@@ -1,0 +1,1 @@
+"""Replacements in `ObjectRef`, `asyncio.gather` and event loops."""

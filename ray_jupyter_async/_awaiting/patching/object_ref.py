@@ -1,0 +1,198 @@
+"""The patch that routes `await ref` through our converter.
+
+`ray.ObjectRef` is an immutable type written in Cython: no attribute of it can
+be set. Its `__await__` however calls `self.as_future(_internal=True)` by name,
+so replacing `as_future` in the type's own dict redirects the whole protocol
+(`await`, `asyncio.gather`, `ensure_future`...), for subclasses and Ray Client's
+refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
+2.40.0 and 2.60.0; where a check fails, Ray's own await stays, with a warning.
+`asyncio_gather` goes in and out with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray import ObjectRef
+
+from ..._ray_api.ref_type import methods as _namespace
+from ..._ray_api.ref_type import write_method
+from ..._replaced import Link
+from ...errors import PatchWarning
+from ..converter import as_future
+from . import asyncio_gather
+
+_NAME = "as_future"
+
+_lock = threading.Lock()
+_depth = 0
+# What was there, and what was put there last.
+_original: Callable[..., Any] | None = None
+_ours: Callable[..., Any] | None = None
+
+
+def patch() -> bool:
+    """Route `await ref` through this package's converter, in the whole process.
+
+    Idempotent in effect and counted: each call is undone by one `unpatch()`,
+    and the last one restores Ray's own await.
+
+    Returns
+    -------
+    bool
+        True if the patch is in; False, after a `PatchWarning`, if Ray's own
+        await had to be kept.
+    """
+    global _depth
+    with _lock:
+        if _depth == 0 and not _install():
+            return False
+        _depth += 1
+        return True
+
+
+def unpatch() -> None:
+    """Undo one `patch()`; without one, do nothing.
+
+    Awaits under way finish as they began.
+    """
+    global _depth
+    with _lock:
+        if _depth == 0:
+            return
+        _depth -= 1
+        if _depth == 0:
+            _restore()
+
+
+@contextmanager
+def patched() -> Iterator[bool]:
+    """Patch for the length of a `with` block; gives what `patch()` returned."""
+    done = patch()
+    try:
+        yield done
+    finally:
+        if done:
+            unpatch()
+
+
+def is_patched() -> bool:
+    """Whether `await ref` goes through this package now."""
+    return _depth > 0
+
+
+class _Converting(Link):
+    """The link from the method that was put in to the converter."""
+
+    def __call__(self, ref: Any) -> Any:
+        return as_future(ref)
+
+
+def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what replaces `ObjectRef.as_future`."""
+    convert: _Converting | None = _Converting()
+
+    @functools.wraps(original)
+    def converting_as_future(self: Any, _internal: bool = False) -> Any:
+        __tracebackhide__ = _rich_traceback_omit = True
+        try:
+            if _internal and convert is not None:
+                return convert(self)
+            # Called by name it is deprecated: Ray's own, with Ray's own warning.
+            return original(self, _internal=_internal)
+        except BaseException as error:
+            if convert is not None:
+                convert.hide(error)
+            raise
+
+    # A method of C code, as before Ray 2.60, has no module.
+    converting_as_future.__module__ = getattr(original, "__module__", None) or (
+        ObjectRef.__module__
+    )
+    return converting_as_future
+
+
+def _install() -> bool:
+    global _original, _ours
+    try:
+        namespace = _namespace()
+        original = namespace[_NAME]
+    except Exception as error:
+        return _give_up(f"its type cannot be reached ({error!r})")
+    if not callable(original) or "__await__" not in namespace:
+        return _give_up("it has no as_future and __await__ of the known kind")
+    # Kept alive here for good: the type's method cache only borrows them.
+    _original = original
+    _ours = _stand_in(original)
+    try:
+        redirected = _await_is_redirected(namespace, _ours)
+    except Exception as error:
+        _write(namespace, original)
+        return _give_up(f"trying it raised {error!r}")
+    if not redirected:
+        _write(namespace, original)
+        return _give_up("its __await__ does not call as_future")
+    _write(namespace, _ours)
+    asyncio_gather.install()
+    return True
+
+
+def _give_up(reason: str) -> bool:
+    warnings.warn(
+        f"await ref stays Ray's own: ray.ObjectRef could not be patched because "
+        f"{reason}. as_future(ref) works all the same.",
+        PatchWarning,
+        stacklevel=4,
+    )
+    return False
+
+
+def _restore() -> None:
+    asyncio_gather.restore()
+    namespace = _namespace()
+    # Somebody may have patched on top of us since: theirs to take away.
+    if namespace.get(_NAME) is _ours:
+        assert _original is not None
+        _write(namespace, _original)
+
+
+def _write(namespace: dict[str, Any], function: Callable[..., Any]) -> None:
+    write_method(namespace, _NAME, function)
+
+
+class _Probe:
+    """An awaitable that is done at once, to see where `await ref` goes."""
+
+    def __await__(self) -> Generator[None, None, object]:
+        yield from ()
+        return self
+
+
+def _await_is_redirected(
+    namespace: dict[str, Any], stand_in: Callable[..., Any]
+) -> bool:
+    """Drive one await of a ref by hand and see whether it asks `as_future`."""
+    ref: Any = ObjectRef.nil()
+    probe = _Probe()
+
+    def as_future_of_probe(self: Any, _internal: bool = False) -> Any:
+        # Other threads may await meanwhile.
+        return probe if self is ref else stand_in(self, _internal)
+
+    async def await_probe() -> object:
+        return await ref
+
+    _write(namespace, as_future_of_probe)
+    drive = await_probe()
+    try:
+        drive.send(None)
+    except StopIteration as end:
+        return end.value is probe
+    finally:
+        drive.close()
+    return False

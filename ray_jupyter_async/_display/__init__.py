@@ -1,0 +1,1 @@
+"""How a snapshot looks: widget, static page, terminal. Imports no kernel."""

@@ -1,0 +1,1 @@
+"""Progress lines in a terminal."""

@@ -1,0 +1,1 @@
+"""The live widget, and its messages to and from pages."""

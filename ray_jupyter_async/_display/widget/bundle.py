@@ -1,0 +1,42 @@
+"""The widget's front end as one ES module and one style sheet.
+
+Its source is a few small modules in ``frontend/``; a browser gets them joined, so
+that nothing is fetched and no bundler is needed. What the sources may do is
+small: import names from each other with ``import { ... } from "./other.js";``
+and export declarations by name. Names are unique over all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "frontend"
+_MAIN = "main.js"
+# In this order: what stands later may change what stands before.
+_STYLES = ("base.css", "lines.css", "details.css")
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<file>\w+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
+
+
+def front_end_module() -> str:
+    """Return all JavaScript: each module after those that it imports."""
+    joined: dict[str, str] = {}
+    _join(_MAIN, joined)
+    return "\n".join(joined.values())
+
+
+def front_end_styles() -> str:
+    """Return all style sheets."""
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _STYLES)
+
+
+def _join(file: str, joined: dict[str, str]) -> None:
+    source = (_FOLDER / file).read_text(encoding="utf-8")
+    for found in _IMPORT.finditer(source):
+        if found["file"] not in joined:
+            _join(found["file"], joined)
+    source = _IMPORT.sub("", source)
+    # What stands in `main.js` as `export default` is the module's own.
+    joined[file] = source if file == _MAIN else _EXPORT.sub("", source)

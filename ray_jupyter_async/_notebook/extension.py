@@ -1,0 +1,265 @@
+"""Load and unload: what goes in comes out, exactly."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from .._awaiting.events import add_observer, remove_observer
+from .._awaiting.fetch.sessions import forget_session
+from .._awaiting.patching.object_ref import patch, unpatch
+from .._display.pump import Pump
+from .._display.terminal.screen import is_screen
+from .._display.widget.arrival import KeptWidgets
+from .._display.widget.display import CellDisplay
+from .._ray_api.connection import forget_connection
+from .._tracking.cluster.running_tasks import RunningTasks
+from .._tracking.instrumentation import Tracking
+from .._tracking.retries import Retries
+from . import magics
+from .async_api_alias import add_alias, remove_alias
+from .config import RayAsync
+from .nested_loops import NestedLoops
+from .running_cells import RunningCells
+from .stop.report import InterruptedCells
+from .stop.signals import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .._display.cell import Cell
+    from .._display.pump import Display
+    from .._display.terminal.display import TerminalProgress
+    from .._ray_api.objects import Ref
+
+_loaded: Extension | None = None
+
+
+def load(shell: InteractiveShell) -> None:
+    """Put everything in; loaded already, do nothing.
+
+    A load that fails leaves nothing behind and raises what went wrong.
+    """
+    global _loaded
+    if _loaded is None:
+        extension = Extension(shell)
+        extension.load()
+        _loaded = extension
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take everything out; not loaded, do nothing.
+
+    Awaits under way complete. One thing stays: nest-asyncio2, if a cell made
+    it necessary, has no way back.
+    """
+    del shell  # the one that it was loaded into
+    global _loaded
+    extension, _loaded = _loaded, None
+    if extension is not None:
+        extension.unload()
+
+
+def is_loaded() -> bool:
+    """Tell whether it is loaded into a shell."""
+    return _loaded is not None
+
+
+def progress(refs: Iterable[Ref] | None = None) -> None:
+    """Show the progress of refs under this cell, at once and without awaiting.
+
+    See `ray_jupyter_async.progress`.
+    """
+    if _loaded is None:
+        raise RuntimeError(
+            "progress() shows in a notebook cell: run %load_ext ray_jupyter_async first"
+        )
+    _loaded.show_progress(None if refs is None else list(refs))
+
+
+def retried() -> list[Ref]:
+    """Give the refs of the retries since the last call.
+
+    See `ray_jupyter_async.retried`.
+    """
+    if _loaded is None:
+        raise RuntimeError(
+            "retried() knows the retries of a notebook: run "
+            "%load_ext ray_jupyter_async first"
+        )
+    return _loaded.retries.take()
+
+
+class Extension:
+    """What is loaded into one shell.
+
+    Attributes
+    ----------
+    shell : InteractiveShell
+    config : RayAsync
+    tracker : Tracker
+    retries : Retries
+    view : ClusterView
+    tasks : RunningTasks
+    interrupts : Interrupts
+    interrupted : InterruptedCells
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.config = RayAsync.of_shell(shell)
+        self._tracking = Tracking(
+            lambda tasks, force: self.tasks.cancel_by_id(tasks, force=force)
+        )
+        self.tracker = self._tracking.tracker
+        self.view = self._tracking.view
+        self.retries = Retries(self.tracker, self._tracking.submissions)
+        self._tracking.submissions.on_session_end = self._session_ends
+        self._terminal = None if has_front_end(shell) else _terminal()
+        self._shows = has_front_end(shell) or self._terminal is not None
+        self._pump = Pump(
+            self.tracker, self._display_of, self.view, self._tracking.blocking
+        )
+        self._kept = KeptWidgets()
+        self._loops = NestedLoops()
+        self.tasks = RunningTasks(self._tracking.submissions)
+        self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
+        self.interrupts = Interrupts(shell)
+        self.interrupted = InterruptedCells(
+            shell,
+            self.config,
+            self.interrupts,
+            self.tasks,
+            self.tracker,
+            self._cells.current,
+        )
+        # Every step of `load` leaves here how it is undone.
+        self._undo = ExitStack()
+
+    def load(self) -> None:
+        """Put everything in, or nothing."""
+        with ExitStack() as undo:
+            if patch():
+                undo.callback(unpatch)
+            if add_alias():
+                undo.callback(remove_alias)
+            undo.callback(self._track, on=False)
+            undo.callback(self._loops.detach)
+            self._loops.attach()
+            undo.callback(self.view.stop)
+            self.view.start()
+            if self._shows:
+                undo.callback(self._kept.close_all)
+                undo.callback(self._pump.stop)
+                self._pump.start()
+            undo.callback(self.tracker.end_watches)
+            undo.callback(magics.register(self.shell, self))
+            self._add_config(undo)
+            undo.callback(self.interrupts.detach)
+            self.interrupts.attach()
+            undo.callback(self.interrupted.detach)
+            self.interrupted.attach()
+            # Last, so that no event finds half an extension.
+            for event, function in (
+                ("pre_run_cell", self._cells.started),
+                ("post_run_cell", self._cells.ended),
+            ):
+                self.shell.events.register(event, function)
+                undo.callback(self.shell.events.unregister, event, function)
+            self._cells.join()
+            self._undo = undo.pop_all()
+
+    def unload(self) -> None:
+        """Take everything out, in the opposite order."""
+        self._undo.close()
+        forget_session()
+        forget_connection()
+
+    def show_progress(self, refs: list[Ref] | None) -> None:
+        """Show refs under the cell that runs now; see `progress`."""
+        cell = self._cells.current()
+        if cell is None or not self._shows:
+            raise RuntimeError(
+                "progress() shows under a running cell, and there is none"
+            )
+        self._tracking.count(refs, cell.id)
+        self._pump.show_at_once(cell.id)
+
+    def _display_of(self, cell: Cell) -> Display:
+        if self._terminal is not None:
+            return self._terminal.display(cell)
+        return CellDisplay(
+            cell,
+            self.tracker,
+            lambda: self._pump.look_at(cell.id),
+            self._cells.claim_outputs,
+            self.retries,
+            self._pump.call,
+            self._kept,
+        )
+
+    def _session_ends(self) -> None:
+        self.tracker.end_session()
+        # Nobody could do anything with their refs any more.
+        self.retries.take()
+
+    def _cell_started(self, cell: Cell) -> None:
+        self._loops.attach(nested_cell=self._cells.nested)
+        self.interrupts.cell_started(cell.id)
+        self.interrupted.cell_started(cell)
+        self._pump.cell_started(cell)
+
+    def _cell_ended(self, cell: Cell, error: BaseException | None) -> None:
+        self.interrupts.cell_ended(cell.id)
+        self.interrupted.cell_ended(cell, error)
+        self._tracking.blocking.cell_ended(cell.id)
+        self._pump.cell_finished(cell.id)
+        if self._terminal is not None:
+            self._terminal.cell_ended(cell.id)
+        self.interrupts.forget(cell.id)
+
+    def _add_config(self, undo: ExitStack) -> None:
+        configurables: list[Any] = self.shell.configurables
+        configurables.append(self.config)
+        undo.callback(_remove, configurables, self.config)
+        undo.callback(RayAsync.clear_instance)
+        self.config.observe(lambda _change: self._configure())
+        self._configure()
+
+    def _configure(self) -> None:
+        off = self.config.progress == "off"
+        self._pump.delay = float("inf") if off else self.config.progress_delay
+        self.tracker.limit = self.config.remembered_refs
+        self._track(on=self.config.tracking)
+
+    def _track(self, *, on: bool) -> None:
+        """Have submissions, awaits and blocking calls tracked, or nothing at all."""
+        if on:
+            self._tracking.install()
+            add_observer(self.tasks.record)
+        else:
+            remove_observer(self.tasks.record)
+            self._tracking.uninstall()
+
+
+def has_front_end(shell: InteractiveShell) -> bool:
+    """Whether a Jupyter kernel can show something beside text."""
+    return getattr(shell, "kernel", None) is not None
+
+
+def _terminal() -> TerminalProgress | None:
+    """Give what shows progress in a terminal; None if there is none."""
+    if not is_screen(sys.stdout):
+        return None
+    # Not in a kernel, which has no use for rich.
+    from .._display.terminal.display import TerminalProgress
+
+    return TerminalProgress()
+
+
+def _remove(from_list: list[Any], item: object) -> None:
+    # By identity: configurables compare by their settings.
+    from_list[:] = [other for other in from_list if other is not item]

@@ -1,0 +1,230 @@
+"""The line magics."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import ray
+from IPython.core import magic_arguments as _magic_arguments
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from .._awaiting.patching.object_ref import is_patched
+from .._display.plain_text import one_line, print_text
+from .._display.refs_table import refs_table
+from .nested_loops import nested
+from .task_words import count, did_not_stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .._tracking.cluster.running_tasks import RunningTask
+    from .extension import Extension
+
+_Method = TypeVar("_Method", bound="Callable[..., Any]")
+
+#: Seconds that `%ray_cancel` waits for tasks to end before it says which do not, and
+#: the other two for what Ray knows.
+_PATIENCE = 2.0
+
+# IPython publishes no types for these.
+_untyped: Any = _magic_arguments
+argument: Callable[..., Callable[[_Method], _Method]] = _untyped.argument
+magic_arguments: Callable[..., Callable[[_Method], _Method]] = _untyped.magic_arguments
+parse_argstring: Callable[..., Any] = _untyped.parse_argstring
+
+_PACKAGES = ("ray-jupyter-async", "ray", "ipython", "ipykernel", "nest-asyncio2")
+
+
+@magics_class
+class RayAsyncMagics(Magics):
+    """What `%load_ext ray_jupyter_async` adds to the command line."""
+
+    def __init__(self, extension: Extension) -> None:
+        super().__init__(extension.shell)
+        self._extension = extension
+
+    @line_magic
+    def ray_async(self, line: str) -> None:
+        """Print what ray_jupyter_async is doing in this kernel.
+
+        Versions, whether `await ref` goes through it, what is pending and what
+        has settled, and the configuration.
+        """
+        if line.strip():
+            raise UsageError(f"%ray_async takes no arguments, got {line.strip()!r}")
+        for label, text in _status(self._extension):
+            print_text(f"{label:<14}{text}")
+
+    @magic_arguments()
+    @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
+    @line_magic
+    def ray_refs(self, line: str) -> None:
+        """Print the refs of this kernel by name, with their states.
+
+        All that was submitted or awaited since the extension was loaded, with
+        the reasons for which some wait and the errors of those that failed. A
+        ref that two cells await counts in each.
+        """
+        names = parse_argstring(cast("Any", self).ray_refs, line).names
+        _refresh(self._extension)
+        totals = self._extension.tracker.snapshot().totals
+        shown = [line for line in totals if not names or line.name in names]
+        print_text(refs_table(shown))
+
+    @magic_arguments()
+    @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
+    @argument("--all", action="store_true", help="the tasks of all cells")
+    @argument("--cell", type=int, metavar="N", help="the tasks of the cell In [N]")
+    @argument("--force", action="store_true", help="kill their workers, at once")
+    @line_magic
+    def ray_cancel(self, line: str) -> None:
+        """Cancel running Ray tasks, by default those of the last interrupted cell.
+
+        A cell's tasks are those that it has submitted or that it awaits. Without
+        ``--force`` a task ends when it next runs Python code. Ray does not end
+        methods of actors by force.
+        """
+        arguments = parse_argstring(cast("Any", self).ray_cancel, line)
+        tasks = self._chosen(arguments)
+        if not tasks:
+            print_text("No such Ray task is running")
+            return
+        refused = self._extension.tasks.cancel(tasks, force=arguments.force)
+        asked = [task for task in tasks if task not in {task for task, _ in refused}]
+        for reason in dict.fromkeys(reason for _, reason in refused):
+            those = [task for task, why in refused if why == reason]
+            print_text(f"Ray refuses to cancel {count(those)}: {one_line(reason)}")
+        if asked:
+            print_text(f"Cancelling {count(asked)} …")
+            self._tell_what_became(asked)
+
+    def _chosen(self, arguments: Any) -> list[RunningTask]:
+        extension = self._extension
+        given = [arguments.all, arguments.cell is not None, bool(arguments.names)]
+        if sum(given) > 1:
+            raise UsageError("%ray_cancel takes one of --all, --cell N and names")
+        tasks = extension.tasks.all()
+        if arguments.all:
+            return tasks
+        if arguments.names:
+            return [task for task in tasks if task.name in arguments.names]
+        stopped = extension.interrupted
+        if arguments.cell is None:
+            if stopped.last is None:
+                raise UsageError(
+                    "no cell was interrupted yet: say --all, --cell N or names"
+                )
+            return [task for task in tasks if task.belongs_to(stopped.last)]
+        return [
+            task
+            for task in tasks
+            if arguments.cell
+            in (
+                stopped.number_of(task.submitted_by),
+                stopped.number_of(task.awaited_by),
+            )
+        ]
+
+    def _tell_what_became(self, asked: list[RunningTask]) -> None:
+        until = time.monotonic() + _PATIENCE
+        left = asked
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            left = self._extension.tasks.still(left)
+        if len(left) < len(asked):
+            print_text(f"Ended: {count(task for task in asked if task not in left)}")
+        if left:
+            begun = self._extension.tasks.begun(left)
+            print_text("\n".join(did_not_stop(left, begun, "`--force` kills")))
+
+
+def _refresh(extension: Extension) -> None:
+    """Learn what Ray knows now, where it answers."""
+    if not extension.view.health.now():
+        extension.view.refresh(_PATIENCE)
+
+
+def _status(extension: Extension) -> list[tuple[str, str]]:
+    _refresh(extension)
+    lines = extension.tracker.snapshot().totals
+    counts = {
+        "pending": sum(line.pending for line in lines),
+        "done": sum(line.done for line in lines),
+        "failed": sum(line.failed for line in lines),
+        "cancelled": sum(line.cancelled for line in lines),
+        "unknown": sum(line.unknown + line.released for line in lines),
+    }
+    config = extension.config
+    return [
+        ("versions", _versions()),
+        (
+            "await ref",
+            "through ray_jupyter_async" if is_patched() else "Ray's own (not patched)",
+        ),
+        ("Ray", _connection(extension)),
+        ("refs", ", ".join(f"{number:,} {what}" for what, number in counts.items())),
+        ("Stop", extension.interrupts.status),
+        ("nested loops", nested() or "none"),
+        (
+            "configuration",
+            (
+                f"progress={config.progress!r}, "
+                f"progress_delay={config.progress_delay}, "
+                f"cancel_on_interrupt={config.cancel_on_interrupt!r}, "
+                f"tracking={config.tracking}, "
+                f"remembered_refs={config.remembered_refs:,} "
+                "(%config RayAsync)"
+            ),
+        ),
+    ]
+
+
+def _connection(extension: Extension) -> str:
+    if not ray.is_initialized():
+        return "not connected: ray.init()"
+    trouble = extension.view.health.now()
+    if not trouble:
+        return "connected"
+    return f"connected, but {trouble}. If it stays away, Ray ends this process"
+
+
+def _versions() -> str:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"{package} missing")
+    return ", ".join([*found, f"Python {platform.python_version()}"])
+
+
+def register(shell: InteractiveShell, extension: Extension) -> Callable[[], None]:
+    """Add the magics; give what takes them away and restores their namesakes."""
+    magics = RayAsyncMagics(extension)
+    table: dict[str, dict[str, Any]] = shell.magics_manager.magics
+    before = {
+        (kind, name): table[kind].get(name)
+        for kind, names in magics.magics.items()
+        for name in names
+    }
+    registry: dict[str, Any] = shell.magics_manager.registry
+    shell.register_magics(magics)
+
+    def unregister() -> None:
+        for (kind, name), namesake in before.items():
+            if namesake is None:
+                table[kind].pop(name, None)
+            else:
+                table[kind][name] = namesake
+        registry.pop(type(magics).__name__, None)
+        # Magics are configurables too, to IPython; those compare by settings.
+        configurables: list[Any] = shell.configurables
+        configurables[:] = [other for other in configurables if other is not magics]
+
+    return unregister

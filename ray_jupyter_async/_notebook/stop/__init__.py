@@ -1,0 +1,1 @@
+"""Stop: from the interrupt signal to the report of what still runs."""

@@ -1,0 +1,243 @@
+"""What an interrupted cell says: where it stood, and which Ray tasks run on.
+
+When and where an interrupt is raised is in `signals`; here it has been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..._display.cell_names import cell_line
+from ..._display.plain_text import print_text
+from ..._display.words import format_elapsed, shortened
+from ..._tracking.bounded_dict import Recent
+from ..task_words import count
+from .cancel_notice import CancelNotice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..._display.cell import Cell
+    from ..._tracking.cluster.running_tasks import RunningTask, RunningTasks
+    from ..._tracking.tracker import Tracker
+    from ..config import RayAsync
+    from .signals import Interrupts
+
+_SHOW = "_showtraceback"
+# Set by ipykernel (seen with 7.4) where an error is shown while a value is being
+# displayed, and looked at when the reply is made. Its `run_cell` resets it, its
+# `run_cell_async` does not: the next cell that awaits would be told as failed.
+_FAILED_TO_DISPLAY = "_last_traceback_during_displayhook"
+_LONGEST_LINE = 80
+# What an interrupt raises in a cell.
+_RAISED = (KeyboardInterrupt, asyncio.CancelledError)
+
+
+class _Began(NamedTuple):
+    number: int | None
+    at: float
+
+
+class InterruptedCells:
+    """Shortens the traceback of interrupted cells, and ends tasks if asked to.
+
+    Parameters
+    ----------
+    shell, config
+        Of the extension.
+    interrupts
+        Tells whether the running cell has been interrupted.
+    tasks, tracker
+        Tell what runs on and what was awaited.
+    current
+        Gives the cell that runs.
+    """
+
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        config: RayAsync,
+        interrupts: Interrupts,
+        tasks: RunningTasks,
+        tracker: Tracker,
+        current: Callable[[], Cell | None],
+    ) -> None:
+        self._shell: Any = shell
+        self._config = config
+        self._interrupts = interrupts
+        self._tasks = tasks
+        self._tracker = tracker
+        self._current = current
+        self._began: Recent[Hashable, _Began] = Recent(1000)
+        self._told: Hashable = None
+        # The shell's own way, and what stood for it in the shell's dict.
+        self._show_whole: Any = None
+        self._before: Any = None
+        self._notices: list[CancelNotice] = []
+        #: The cell that was interrupted last.
+        self.last: Hashable = None
+
+    def attach(self) -> None:
+        """Begin to shorten.
+
+        IPython (8.18 to 9.18) and ipykernel (6.29 to 7.4) show every traceback
+        of a cell through this method, "to put the traceback on different places".
+        """
+        self._before = vars(self._shell).get(_SHOW)
+        self._show_whole = getattr(self._shell, _SHOW, None)
+        if callable(self._show_whole):
+            setattr(self._shell, _SHOW, self._show)
+
+    def detach(self) -> None:
+        """Give the shell its own method back; buttons that are left do nothing."""
+        if vars(self._shell).get(_SHOW) == self._show:
+            if self._before is None:
+                delattr(self._shell, _SHOW)
+            else:
+                setattr(self._shell, _SHOW, self._before)
+        for notice in self._notices:
+            notice.close()
+        self._notices = []
+
+    def cell_started(self, cell: Cell) -> None:
+        """Remember when a cell began, and its number."""
+        if getattr(self._shell, _FAILED_TO_DISPLAY, False):
+            setattr(self._shell, _FAILED_TO_DISPLAY, False)
+        self._began[cell.id] = _Began(cell.number, time.monotonic())
+
+    def cell_ended(self, cell: Cell, error: BaseException | None) -> None:
+        """Report what `_show` has not: another display of tracebacks has its place.
+
+        ``rich.traceback.install()`` replaces the shell's method, and exceptions of
+        `set_custom_exc` never reach it. A cell that caught the interrupt shows
+        nothing, but its tasks end as configured.
+        """
+        if not self._interrupts.interrupted or self._told == cell.id:
+            return
+        if isinstance(error, _RAISED):
+            report, running = self._report(cell, error)
+            self._print(report)
+            self._show_notice(cell, running)
+        else:
+            self._told = self.last = cell.id
+            self._end_tasks(cell)
+
+    def number_of(self, cell_id: Hashable) -> int | None:
+        """Give the number that people know a cell by."""
+        began = self._began.get(cell_id)
+        return None if began is None else began.number
+
+    def _show(self, etype: type, error: Any, traceback: list[str]) -> None:
+        cell = self._current()
+        if (
+            cell is None
+            or not self._interrupts.interrupted
+            or not issubclass(etype, _RAISED)
+        ):
+            self._show_whole(etype, error, traceback)
+            return
+        report, running = self._report(cell, error)
+        if self._shows_text():
+            # Without a word on Ray, the traceback of blocking code says more.
+            short = len(report) > 1 or not issubclass(etype, KeyboardInterrupt)
+            self._show_whole(etype, error, report if short else traceback)
+        else:
+            # Another display of tracebacks, which may ignore the text it is passed.
+            self._show_whole(etype, error, traceback)
+            self._print(report)
+        self._show_notice(cell, running)
+
+    def _shows_text(self) -> bool:
+        """Whether tracebacks are displayed by the shell itself, as the text passed.
+
+        ipykernel (7.4) leaves the shell's own method in its dict as it starts.
+        """
+        function = getattr(self._show_whole, "__func__", None)
+        return function is getattr(type(self._shell), _SHOW, None)
+
+    def _report(
+        self, cell: Cell, error: BaseException
+    ) -> tuple[list[str], list[RunningTask]]:
+        """End tasks as configured; return the lines to show, and what runs on."""
+        self._told = self.last = cell.id
+        awaited = self._what_was_awaited(cell)
+        asked, running = self._end_tasks(cell)
+        lines = [f"{shortened(type(error).__name__)}: {self._where(cell, error)}"]
+        lines += [awaited] if awaited else []
+        lines += self._what_became(cell, asked, running)
+        return lines, running
+
+    def _print(self, report: list[str]) -> None:
+        """Print a report below somebody else's traceback, if it is about Ray."""
+        if len(report) > 1:
+            print_text("\n".join(report), sys.stderr)
+
+    def _show_notice(self, cell: Cell, running: list[RunningTask]) -> None:
+        if running and getattr(self._shell, "kernel", None) is not None:
+            self._notices = [notice for notice in self._notices if notice.open]
+            self._notices.append(CancelNotice(cell, running, self._tasks))
+
+    def _end_tasks(self, cell: Cell) -> tuple[list[RunningTask], list[RunningTask]]:
+        """Do as configured; give what is being ended, and what runs on."""
+        running = [task for task in self._tasks.all() if task.belongs_to(cell.id)]
+        which = self._config.cancel_on_interrupt
+        asked = [
+            task
+            for task in running
+            if (which == "cell" and task.submitted_by == cell.id)
+            or (which == "awaited" and task.awaited_by == cell.id)
+        ]
+        refused = [task for task, _ in self._tasks.cancel(asked)] if asked else []
+        asked = [task for task in asked if task not in refused]
+        return asked, [task for task in running if task not in asked]
+
+    def _where(self, cell: Cell, error: BaseException) -> str:
+        began = self._began.get(cell.id)
+        told = "stopped"
+        if began is not None:
+            told += f" after {format_elapsed(time.monotonic() - began.at)}"
+        place, at = None, error.__traceback__
+        while at is not None:
+            if at.tb_frame.f_globals is self._shell.user_global_ns:
+                place = at
+            at = at.tb_next
+        if place is None:
+            return told
+        told += f" at line {place.tb_lineno}"
+        file = place.tb_frame.f_code.co_filename
+        line = cell_line(file, place.tb_lineno)
+        if line is None:
+            # Code that a cell has made or run from a file, which may be anywhere.
+            return f"{told} of {shortened(file, _LONGEST_LINE)}"
+        return f"{told}: {shortened(line, _LONGEST_LINE)}" if line else told
+
+    def _what_was_awaited(self, cell: Cell) -> str:
+        progress = self._tracker.read_cell(cell.id)
+        if progress is None:
+            return ""
+        names = [
+            f"{line.pending + line.released:,} × {shortened(line.name)}"
+            for line in progress.lines
+            if line.pending + line.released
+        ]
+        if not names:
+            return ""
+        return f"Awaited for {format_elapsed(progress.waited)}: {', '.join(names)}"
+
+    def _what_became(
+        self, cell: Cell, asked: list[RunningTask], running: list[RunningTask]
+    ) -> list[str]:
+        lines = []
+        if asked:
+            lines.append(f"Cancelling {count(asked)}")
+        if running:
+            lines.append(
+                f"Still running: {count(running)}; "
+                f"%ray_cancel --cell {cell.number} cancels them"
+            )
+        return lines

@@ -1,0 +1,387 @@
+"""Ray's private API, of core workers and their object store.
+
+Public `ray.get` and `ray.wait` start a new Ray when none is connected and hold
+a process-wide lock while they deserialise, so an await cannot be built on them.
+Each function says what it stands on and the versions it was seen in (2.40.0 and
+2.60.0 unless stated).
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from types import CellType
+from typing import Any, TypeAlias, cast
+
+import ray
+from ray import ObjectRef
+from ray._private import worker as _worker_module
+from ray.exceptions import GetTimeoutError
+
+from .._awaiting.error_text import VALUE, Description, describe_text
+from .._awaiting.steering import raisable
+from .._awaiting.task_errors import error_of, errors_of
+from .disconnects import before_disconnect as before_disconnect
+from .shutdown_gate import ClosedError, Gate
+
+Ref: TypeAlias = "ObjectRef[Any]"
+#: What the object store gives before deserialising: data, metadata and, on
+#: newer Ray, the tensor transport.
+Raw: TypeAlias = Any
+
+#: `ObjectRef._on_ready` (seen in 2.60.0) says when an object exists without
+#: reading it. Older Ray has only `wait`.
+HAS_ON_READY = hasattr(ObjectRef, "_on_ready")
+
+
+def connected_core() -> Any | None:
+    """Give the core worker of the connected local session, or None.
+
+    A new session has a new core worker, so the object's identity is the
+    session's identity.
+    """
+    worker = _worker_module.global_worker
+    if not worker.connected:
+        return None
+    return core_of_process()
+
+
+def core_of_process() -> Any | None:
+    """Give the core worker that refs are counted by, until its very end."""
+    return getattr(_worker_module.global_worker, "core_worker", None)
+
+
+def is_client_ref(ref: object) -> bool:
+    """Whether `ref` came over Ray Client, without importing grpc to find out."""
+    module = sys.modules.get("ray.util.client.common")
+    return module is not None and isinstance(ref, module.ClientObjectRef)
+
+
+def local_implementation(name: str) -> CellType | None:
+    """Return the closure cell that holds what a public function of Ray's calls.
+
+    `ray.get`, `ray.wait` and `ray.cancel` end in `_private.worker.NAME`, which calls
+    Ray Client's implementation or the function in this cell (2.40.0 and 2.60.0).
+    Replaced there, the public function stays what it is for those who import it
+    (before or after), compare or pickle it.
+
+    Returns
+    -------
+    cell or None
+        None where this version of Ray is made otherwise.
+    """
+    function = getattr(_worker_module, name, None)
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    cells = dict(zip(names, getattr(function, "__closure__", None) or (), strict=False))
+    cell: CellType | None = cells.get("func")
+    if cell is None or getattr(cell.cell_contents, "__name__", None) != name:
+        return None
+    return cell
+
+
+class ObjectReader:
+    """Readiness and raw bytes of one local session's objects.
+
+    Parameters
+    ----------
+    core : ray._raylet.CoreWorker
+        The session's core worker, from `connected_core`.
+
+    Notes
+    -----
+    All methods may be called on any thread and release the GIL while Ray
+    works. They raise `shutdown_gate.ClosedError` once the session is ending.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._gate = Gate()
+        before_disconnect(self._gate.close)
+        self._worker = cast("Any", _worker_module.global_worker)
+        # 2.40 passes the driver's task id through; it was gone by 2.60.
+        doc = inspect.getdoc(type(core).wait) or ""
+        self._task_id: tuple[Any, ...] = (
+            (self._worker.current_task_id,) if "current_task_id" in doc else ()
+        )
+        self._context = self._worker.get_serialization_context()
+        parameters = inspect.signature(self._context.deserialize_objects).parameters
+        # From about 2.46 a third argument carries out-of-band tensors.
+        self._tensors: tuple[dict[str, Any], ...] = ({},) if len(parameters) > 2 else ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is ending or has ended."""
+        return self._gate.closed
+
+    def wait(
+        self,
+        refs: Sequence[Ref],
+        num_returns: int,
+        *,
+        timeout_ms: int,
+        fetch_local: bool,
+    ) -> list[Ref]:
+        """Give the refs that are ready; duplicates in `refs` are an error of Ray's.
+
+        Parameters
+        ----------
+        refs : sequence of ObjectRef
+            Without duplicates.
+        num_returns : int
+            Return once this many are ready; never more than these.
+        timeout_ms : int
+            Milliseconds; 0 looks and returns.
+        fetch_local : bool
+            True counts an object as ready only when it is on this node, and
+            starts pulling those that are elsewhere.
+
+        Raises
+        ------
+        ValueError
+            When Ray knows no owner of one of the refs.
+        """
+        with self._gate:
+            ready: list[Ref] = self._core.wait(
+                refs, num_returns, timeout_ms, *self._task_id, fetch_local
+            )[0]
+        return ready
+
+    def read(self, refs: Sequence[Ref]) -> list[Raw]:
+        """Read objects that are on this node, without deserialising them.
+
+        Raises
+        ------
+        ray.exceptions.GetTimeoutError
+            When one of them is not on this node (any more), or was not read
+            because another one stands for an error: Ray gives up at that one.
+        """
+        # 2.40 has the task id before the timeout.
+        with self._gate:
+            raws: list[Raw] = self._core.get_objects(refs, *self._task_id, 0)
+        # Whatever was read has metadata. Deserialised, the others would pass for
+        # values, the class PlasmaObjectNotAvailable.
+        if not all(raw[1] for raw in raws):
+            raise GetTimeoutError("Ray has not read all of these objects")
+        return raws
+
+    def load(self, ref: Ref, raw: Raw) -> Any:
+        """Deserialise one object; an error object is returned, not raised.
+
+        `Worker.deserialize_objects` would do this under a lock that every
+        `ray.get` of the process takes; the lock guards driver imports that
+        Ray no longer does, and one slow `__setstate__` would hold up all.
+        """
+        if len(raw) > 2 and raw[2] is not None:
+            # The value travels outside the object store (a tensor transport).
+            values, _ = self._worker.get_objects([ref], return_exceptions=True)
+            return values[0]
+        with self._gate:
+            return self._context.deserialize_objects([raw], [ref], *self._tensors)[0]
+
+    def load_many(self, refs: Sequence[Ref], raws: Sequence[Raw]) -> list[Any]:
+        """Deserialise objects, as `load`; one after the other, but cheaper.
+
+        Raises
+        ------
+        gate.ClosedError
+            If the session ends meanwhile.
+        """
+        if any(len(raw) > 2 and raw[2] is not None for raw in raws):
+            return [self.load(ref, raw) for ref, raw in zip(refs, raws, strict=True)]
+        with self._gate:
+            values: list[Any] = self._context.deserialize_objects(
+                _WhileOpen(raws, self._gate), refs, *self._tensors
+            )
+        return values
+
+    def load_each(
+        self, refs: Sequence[Ref], raws: Sequence[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Deserialise objects, and return the errors among them by their index.
+
+        An object whose class ends all of `load_many` (its `__setstate__` raises
+        SystemExit) fails by itself: then each is loaded, again, on its own.
+
+        Raises
+        ------
+        gate.ClosedError
+            If the session ends meanwhile.
+        """
+        try:
+            values = self.load_many(refs, raws)
+        except ClosedError:
+            raise
+        except BaseException:
+            return self._load_one_by_one(refs, raws)
+        return values, errors_of(values)
+
+    def _load_one_by_one(
+        self, refs: Sequence[Ref], raws: Sequence[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        values: list[Any] = []
+        errors: dict[int, BaseException] = {}
+        for i, (ref, raw) in enumerate(zip(refs, raws, strict=True)):
+            value: Any = None
+            try:
+                value = self.load(ref, raw)
+                error = error_of(value)
+            except ClosedError:
+                raise
+            except BaseException as failure:
+                error = raisable(failure)
+            if error is not None:
+                errors[i] = error
+            values.append(value)
+        return values, errors
+
+    def look_at(self, key: bytes, owner: bytes) -> Description | None:
+        """Return what an object is, as `what_is`; None if it is not on this node."""
+        try:
+            # A ref of our own for the moment: the caller keeps only the id.
+            (raw,) = self.read([cast("Any", ObjectRef)(key, owner)])
+        except Exception:
+            return None
+        return self.what_is(raw)
+
+    def what_is(self, raw: Raw) -> Description:
+        """Return what an object is: the description of an error, or `VALUE`.
+
+        Reads metadata and Ray's own text, and runs no code of the error's class.
+        """
+        from ray.core.generated import common_pb2
+
+        fields = bytes(raw[1]).split(b",")
+        try:
+            kind = str(cast("Any", common_pb2).ErrorType.Name(int(fields[0])))
+        except ValueError:
+            return VALUE  # b"PYTHON" and the like are not an error's number
+        try:
+            text = self._error_text(kind, raw[0], fields)
+        except Exception:  # private API of the serialization context, 2.40 to 2.60
+            text = ""
+        return describe_text(kind, text)
+
+    def _error_text(self, kind: str, data: Any, fields: list[bytes]) -> str:
+        """Return Ray's text for an error, from its protocol buffer."""
+        if not data:
+            return ""
+        from ray.core.generated import common_pb2
+
+        parts = cast("Any", common_pb2)
+        with self._gate:
+            # Bytes within msgpack: with metadata of an error nothing is unpickled.
+            content = self._context._deserialize_msgpack_data(data, fields)
+        if kind == "TASK_EXECUTION_EXCEPTION":
+            error = parts.RayException.FromString(content)
+            return str(error.formatted_exception_string)
+        info = parts.RayErrorInfo.FromString(content)
+        if info.HasField("runtime_env_setup_failed_error"):
+            return str(info.runtime_env_setup_failed_error.error_message)
+        return str(info.error_message)
+
+    def referenced(self) -> set[bytes]:
+        """Give the ids of all objects that this process holds references to."""
+        with self._gate:
+            counts: dict[bytes, Any] = self._core.get_all_reference_counts()
+        return {bytes.fromhex(key.decode()) for key in counts}
+
+    def owner(self, ref: Ref) -> bytes | None:
+        """Give the serialised address of the ref's owner, or None if unknown."""
+        with self._gate:
+            try:
+                address: bytes = self._core.get_owner_address(ref)
+            except ValueError:
+                return None
+        return address
+
+    def owner_in_cluster(self, address: bytes) -> bool:
+        """Whether the owner's node is one that this cluster has or had.
+
+        By the node, because a driver's worker id is made from its job's number
+        and comes again in the next session. For another node than this one it
+        asks the GCS, some milliseconds: never on an event loop.
+        """
+        from ray.core.generated import common_pb2
+
+        parsed = cast("Any", common_pb2).Address.FromString(address)
+        # Renamed from raylet_id between 2.40 and 2.60.
+        owner: bytes = getattr(parsed, "node_id", b"") or getattr(
+            parsed, "raylet_id", b""
+        )
+        with self._gate:
+            if owner == self._core.get_current_node_id().binary():
+                return True
+            return any(node["NodeID"] == owner.hex() for node in _nodes())
+
+    def on_ready(
+        self, ref: Ref, callback: Callable[[BaseException | None], None]
+    ) -> Callable[[], None]:
+        """Call `callback` when the object exists somewhere; `HAS_ON_READY` only.
+
+        The callback may run before this returns, on the calling thread or on
+        Ray's io thread. The registration does not keep the ref alive.
+
+        Returns
+        -------
+        callable
+            Ends the wait; it runs the callback, on the calling thread.
+        """
+        with self._gate:
+            return _EndSafely(ref._on_ready(callback), self._gate)
+
+
+class _EndSafely:
+    """Ends a watch, unless the session has ended: that would end the process.
+
+    A class with slots, because there is one object for each pending ref and a
+    closure takes three times the memory.
+    """
+
+    __slots__ = ("_end", "_gate")
+
+    def __init__(self, end: Callable[[], None], gate: Gate) -> None:
+        self._end = end
+        self._gate = gate
+
+    def __call__(self) -> None:
+        with suppress(ClosedError), self._gate:
+            self._end()
+
+
+class _WhileOpen(list[Raw]):
+    """A list whose iteration ends with a `ClosedError` once the session ends."""
+
+    def __init__(self, raws: Sequence[Raw], gate: Gate) -> None:
+        super().__init__(raws)
+        self._gate = gate
+
+    def __iter__(self) -> Iterator[Raw]:
+        for raw in super().__iter__():
+            if self._gate.closed:
+                raise ClosedError("the Ray session has ended")
+            yield raw
+
+
+def errors_among(raws: Sequence[Raw]) -> list[int]:
+    """Tell which of the objects that were read are errors, without loading any.
+
+    The metadata of an error begin with its number, those of values with a word.
+    """
+    return [i for i, raw in enumerate(raws) if raw[1][:1].isdigit()]
+
+
+def size_of(raw: Raw) -> int:
+    """Give the bytes of an object as they lie in the store, before it is loaded."""
+    return 0 if raw[0] is None else len(raw[0])
+
+
+def _nodes() -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
+    return nodes
+
+
+def cancel_task(ref: Ref, *, force: bool, recursive: bool) -> None:
+    """Cancel the task behind `ref`; to be called while Ray is connected."""
+    ray.cancel(ref, force=force, recursive=recursive)

@@ -1,0 +1,1 @@
+"""What the cluster reports about tasks that are not awaited."""

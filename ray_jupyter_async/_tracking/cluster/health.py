@@ -1,0 +1,128 @@
+"""Whether Ray's GCS still answers, so that old states are not shown as new ones.
+
+A thread of its own asks, and only questions with a timeout: the others block while the
+GCS is gone, for the minute after which Ray ends this process (seen in 2.60).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ..._ray_api.connection import gcs_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("ray_jupyter_async")
+
+#: Seconds between two questions.
+PERIOD = 1.0
+#: Seconds of silence after which states count as out of date. A GCS under load may
+#: leave a question or two without an answer.
+SILENCE = 3.0
+
+
+class ClusterHealth:
+    """Asks the GCS whether it is there; any thread.
+
+    Parameters
+    ----------
+    wanted
+        Whether somebody looks at states now; nothing is asked otherwise.
+    report
+        Called with `trouble` when it changes.
+
+    Attributes
+    ----------
+    trouble : str
+        Since when the GCS has not answered, in words; "" while it does.
+    """
+
+    def __init__(
+        self, wanted: Callable[[], bool], report: Callable[[str], object]
+    ) -> None:
+        self.trouble = ""
+        self._wanted = wanted
+        self._report = report
+        self._lock = threading.Lock()
+        # Wall clock: the last question, and the last answer or, without one, the first
+        # of the questions that were asked since in a row.
+        self._asked = 0.0
+        self._since = 0.0
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; does nothing when it runs."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(
+                target=self._run, name="ray_jupyter_async health", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        self._wake.set()
+        if thread is not None:
+            thread.join(5.0)
+
+    def wake(self) -> None:
+        """Ask soon, because somebody has begun to look."""
+        self._wake.set()
+
+    def check(self, patience: float = 0.0) -> str:
+        """Ask now, wait for at most a second, and return `trouble`.
+
+        Parameters
+        ----------
+        patience
+            Seconds of silence that are no trouble yet.
+        """
+        answers = gcs_answers()
+        with self._lock:
+            now = time.time()
+            if answers is not False or now - self._asked > 2 * SILENCE:
+                # What happened while nobody asked is not known.
+                self._since = now
+            self._asked = now
+            trouble = ""
+            if answers is False:
+                silent = now - self._since >= patience
+                trouble = _words(self._since) if silent else self.trouble
+            changed, self.trouble = trouble != self.trouble, trouble
+        if changed or trouble:
+            # Also unchanged: for what has been submitted since.
+            self._report(trouble)
+        return trouble
+
+    def now(self) -> str:
+        """Return `trouble`, asking only where nobody has for a while."""
+        if self.trouble and time.time() - self._asked < SILENCE:
+            self._report(self.trouble)
+            return self.trouble
+        return self.check()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._wanted() and not self.trouble:
+                self._wake.wait()
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self.check(SILENCE)
+            except Exception:
+                logger.exception("the GCS cannot be asked")
+            self._stop.wait(PERIOD)
+
+
+def _words(since: float) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(since))
+    return f"Ray's GCS has not answered since {clock}; states are as of then"

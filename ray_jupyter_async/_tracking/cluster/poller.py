@@ -1,0 +1,264 @@
+"""The thread that asks Ray what became of tasks that nobody awaits.
+
+It works only while a cell that is shown has something pending or has just
+settled, about once a second, and takes no more than a small share of a core
+however many tasks there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from ..._ray_api.connection import gcs_answers, outcomes_of
+from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
+from ..sources.submissions import MOST_DEPENDENCIES
+from .health import ClusterHealth
+from .pending_reasons import Node, read_actor, read_nodes, why_waiting
+from .task_events import TaskEvent, read_task_events
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+    from ..sources.submissions import Submissions
+    from ..tracker import Tracker
+
+logger = logging.getLogger("ray_jupyter_async")
+
+#: Seconds between two looks, at least.
+PERIOD = 1.0
+#: The share of a core that the looks may take.
+SHARE = 0.05
+#: Seconds for which a settled cell is still looked at: workers report to the GCS
+#: once a second.
+LINGER = 2.5
+_SHORTEST_REST = 0.1
+# Objects of ended tasks that one look reads, to find out what they are. For the others
+# there are the events, a second later, and the next look.
+_MOST_ASKED = 1_000
+#: Seconds after which a failed attempt of a task that is not followed counts as its
+#: last: the next attempt would have reported by then.
+_RETRY_SECONDS = 3.0
+#: Of so many pending and so many settled refs of a cell the events are read.
+MOST_READ = 2_000
+
+
+class ClusterView:
+    """Tells the tracker what Ray knows of the tasks of some cells.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    tracker, submissions
+        Whom it tells, and who knows what tasks depend on.
+    """
+
+    def __init__(self, tracker: Tracker, submissions: Submissions) -> None:
+        self._tracker = tracker
+        self._submissions = submissions
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        # Set by each look as it ends; replaced by who waits for one.
+        self._looked = threading.Event()
+        # Where the next look for objects of ended tasks begins.
+        self._next_asked = 0
+        # Cells that are looked at, and until when if they have settled.
+        self._followed: dict[Hashable, float | None] = {}
+        #: Whether Ray still answers.
+        self.health = ClusterHealth(lambda: bool(self._followed), tracker.set_stale)
+
+    def start(self) -> None:
+        """Start the thread; nothing happens when it runs."""
+        if self._thread is None:
+            self._stop.clear()
+            self._submissions.on_many = self._wake.set
+            self._thread = threading.Thread(
+                target=self._run, name="ray_jupyter_async view", daemon=True
+            )
+            self._thread.start()
+            self.health.start()
+
+    def stop(self) -> None:
+        """End the thread, which may finish its look first."""
+        thread, self._thread = self._thread, None
+        self._submissions.on_many = None
+        self._stop.set()
+        self._wake.set()
+        self.health.stop()
+        if thread is not None:
+            thread.join(5.0)
+        self._followed.clear()
+
+    def follow(self, origin: Hashable) -> None:
+        """Look after a cell until a while after it has settled."""
+        if self._followed.get(origin, 0.0) is not None:
+            self._followed[origin] = None
+            self._wake.set()
+            self.health.wake()
+
+    def settle_ended(self, origin: Hashable | None = None) -> None:
+        """Settle the refs that nobody awaits and whose tasks have ended.
+
+        Now, of one cell or of all. Takes about 1 us for each task that runs, or
+        nothing if there are no such refs.
+        """
+        keys = self._tracker.left_behind()
+        if origin is not None:
+            keys = {origin: keys[origin]} if origin in keys else {}
+        running = self._submissions.unfinished() if keys else None
+        if running is not None:
+            still = set(running)
+            ended = (
+                key
+                for of_cell in keys.values()
+                for key in of_cell
+                if key[:TASK_ID_BYTES] not in still
+            )
+            outcomes = outcomes_of(list(itertools.islice(ended, _MOST_ASKED)))
+            self._tracker.end_finished(keys, still, outcomes)
+
+    def refresh(self, timeout: float) -> None:
+        """Learn what Ray knows of all cells that have something unknown.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for that at most; it goes on afterwards.
+        """
+        unknown = self._tracker.ended_unknown()
+        for origin in {*unknown, *self._tracker.left_behind()}:
+            self.follow(origin)
+        if self._thread is None:
+            return
+        self._looked = looked = threading.Event()
+        self._wake.set()
+        looked.wait(timeout)
+
+    def running_refs(self) -> list[bytes]:
+        """Give the id of the first ref of each task that runs in this kernel."""
+        return [return_id(task) for task in self._submissions.unfinished() or ()]
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while not self._stop.is_set():
+            self._wake.wait(pause)
+            if self._stop.is_set():
+                return
+            self._wake.clear()
+            began, busy = time.monotonic(), time.thread_time()
+            looked = self._looked
+            try:
+                self._look()
+            except Exception:
+                logger.exception("a look at the cluster failed")
+            looked.set()
+            # Nobody is in such a hurry that this pause would not be kept. While
+            # Ray answers, it is the GCS that works: it rests for as long.
+            took, busy = time.monotonic() - began, time.thread_time() - busy
+            rest = max(_SHORTEST_REST, took, busy / SHARE)
+            self._stop.wait(rest)
+            pause = max(0.0, PERIOD - rest) if self._followed else None
+
+    def _reveal_ended(self) -> None:
+        """Find out what objects of ended tasks are, some in each look."""
+        found = self._tracker.ended_unknown()
+        keys = [key for of_cell in found.values() for key in of_cell]
+        start = self._next_asked if self._next_asked < len(keys) else 0
+        asked = keys[start : start + _MOST_ASKED]
+        self._next_asked = start + len(asked)
+        self._tracker.reveal(outcomes_of(asked))
+
+    def _look(self) -> None:
+        self.settle_ended()
+        self._reveal_ended()
+        keys = self._tracker.unexplained(
+            list(self._followed), time.monotonic() - LINGER, MOST_READ
+        )
+        tasks = {
+            key[:TASK_ID_BYTES]
+            for of_cell in keys.values()
+            for key in of_cell
+            if not is_put(key)
+        }
+        # Without an answer, these questions would block this thread for a minute.
+        if tasks and gcs_answers() is not False:
+            events = read_task_events(tasks)
+            self._tracker.explain(keys, events, self._undecided(events))
+            self._tell_reasons(keys, events)
+        self._let_go()
+
+    def _undecided(self, events: Mapping[bytes, TaskEvent]) -> set[bytes]:
+        """Return the tasks whose last event is not the end of each of their refs."""
+        # The items of a generator may be values although it failed in the end.
+        found = {task for task in events if self._submissions.streams(task)}
+        # A failed attempt may be followed by another one.
+        failed = [e.task for e in events.values() if e.failure is not None]
+        if failed:
+            found.update(self._submissions.unfinished() or ())
+            recent = time.monotonic() - _RETRY_SECONDS
+            found.update(
+                task
+                for task in failed
+                if not self._tracker.is_followed(task) and events[task].at > recent
+            )
+        return found
+
+    def _tell_reasons(
+        self, keys: Mapping[Hashable, list[bytes]], events: Mapping[bytes, TaskEvent]
+    ) -> None:
+        nodes: list[Node] | None = None
+        actors: dict[bytes, Any] = {}
+
+        def actor(asked: bytes) -> Any:
+            if asked not in actors:
+                actors[asked] = read_actor(asked)
+            return actors[asked]
+
+        for origin, of_cell in keys.items():
+            by_name: defaultdict[str, dict[bytes, TaskEvent]] = defaultdict(dict)
+            for key in of_cell:
+                event = events.get(key[:TASK_ID_BYTES])
+                if event is not None and not event.state.settled:
+                    by_name[self._submissions.name_of(key)][event.task] = event
+            if by_name and nodes is None:
+                nodes = read_nodes()
+            self._tracker.set_reasons(
+                origin,
+                {
+                    name: why_waiting(
+                        of_line.values(),
+                        nodes,
+                        actor,
+                        self._unfinished_before,
+                        more=len(of_cell) >= MOST_READ,
+                    )
+                    for name, of_line in by_name.items()
+                },
+            )
+
+    def _unfinished_before(self, tasks: Iterable[bytes]) -> tuple[int, bool]:
+        """Give how many other tasks these wait for, and whether for more than that."""
+        known = [self._submissions.dependencies_of(task) for task in tasks]
+        needed = {return_id(task) for of_task in known for task in of_task}
+        more = any(len(of_task) >= MOST_DEPENDENCIES for of_task in known)
+        return self._tracker.count_pending(needed), more
+
+    def _let_go(self) -> None:
+        """Stop following cells that settled a while ago."""
+        now = time.monotonic()
+        for origin, until in list(self._followed.items()):
+            progress = self._tracker.read_cell(origin)
+            if progress is None:
+                self._followed.pop(origin, None)
+            elif not progress.settled:
+                self._followed[origin] = None
+            elif until is None:
+                self._followed[origin] = now + LINGER
+            elif until < now:
+                self._followed.pop(origin, None)

@@ -1,0 +1,1 @@
+"""Counts, pace and errors per cell and line."""

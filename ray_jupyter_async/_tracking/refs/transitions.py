@@ -1,0 +1,48 @@
+"""Which states a ref may come to be in, from which others, and by which outcomes."""
+
+from __future__ import annotations
+
+from ..._awaiting.events import Outcome
+from ..snapshots import RefState
+
+# The outcome of a cancelled task: as an awaiter gets it, and as Ray writes it on
+# an object that is only watched or in its task's events.
+TASK_CANCELLED = frozenset({"TaskCancelledError", "TASK_CANCELLED"})
+
+# What follows the last item of a generator: to who iterates, and on the object.
+END_OF_STREAM = frozenset(
+    {
+        "ObjectRefStreamEndOfStreamError",
+        "END_OF_STREAMING_GENERATOR",
+        "end of streaming generator",
+    }
+)
+
+#: By state, whether it is an end.
+SETTLED = bytes(state.settled for state in RefState)
+
+
+def _unsettled_or(*states: RefState) -> bytes:
+    return bytes(not state.settled or state in states for state in RefState)
+
+
+#: From which states a ref may come to be in one, by that state. A value that somebody
+#: has overrules all that was concluded before.
+BEFORE = {
+    RefState.RESOLVED: _unsettled_or(
+        RefState.READY, RefState.ENDED, RefState.FAILED, RefState.CANCELLED
+    ),
+    RefState.READY: _unsettled_or(RefState.ENDED),
+    RefState.ENDED: _unsettled_or(),
+    RefState.FAILED: _unsettled_or(RefState.READY, RefState.ENDED),
+}
+
+#: The states that outcomes other than errors stand for.
+STATE_OF = {
+    Outcome.RESOLVED: RefState.RESOLVED,
+    Outcome.READY: RefState.READY,
+    Outcome.EXISTS: RefState.ENDED,
+}
+
+#: Ends that mean the same in every cell that knows the ref.
+SPREAD = frozenset({RefState.READY, RefState.ENDED})

@@ -1,0 +1,270 @@
+"""Who blocks in `ray.get` or `ray.wait`, and on what.
+
+What is wrapped is what the two end in, see `local_implementation`, so that every call
+is seen: from inside Ray's libraries, and by those who imported the two by name. A call
+leaves its refs in a table while it lasts: it holds them itself meanwhile, so nothing
+is pinned for longer. Whoever finds it there after a while has it watched.
+
+A loop of short calls blocks its cell, too: what a cell has blocked in earlier calls is
+added to what it blocks in this one. The refs of `ray.wait` stay watched between its
+calls, until the cell has ended, so that each is registered with Ray once.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Hashable
+from contextlib import ExitStack
+from typing import Any
+
+from ray import ObjectRef
+
+from ..._awaiting.events import AwaitEvent, Outcome, origin
+from ..._awaiting.fetch.pool import readers
+from ..._awaiting.fetch.watch import watch_ready
+from ..._interruptible import BlockingInRay, interruptible
+from ..._ray_api.objects import local_implementation
+from ..._replaced import Link, replaced
+from ..tracker import Tracker
+
+logger = logging.getLogger("ray_jupyter_async")
+
+#: What is wrapped, and its first parameter.
+_REFS = {"get": "object_refs", "wait": "ray_waitables"}
+
+
+#: Values that are recorded on the caller's own thread.
+MOST_AT_ONCE = 1_000
+
+#: Cells of which it is remembered for how long they have blocked.
+MOST_CELLS = 100
+
+
+class _Call:
+    """A call that blocks."""
+
+    __slots__ = ("began", "end_watch", "fetches", "origin", "refs")
+
+    def __init__(self, refs: Any, who: Hashable, *, fetches: bool) -> None:
+        self.refs = refs
+        self.origin = who
+        #: Whether it gives values.
+        self.fetches = fetches
+        self.began = time.monotonic()
+        #: Ends its watch; None while it has none, and once the call is over.
+        self.end_watch: Callable[[], None] | None = None
+
+
+class _Blocked:
+    """What a cell has blocked in calls that are over.
+
+    Attributes
+    ----------
+    seconds : float
+        For how long, as far as no watch has counted it.
+    shown : bool
+        Whether it has blocked for long enough, all in all, to be watched at once.
+    keys : set of bytes
+        The refs that stay watched between calls of `ray.wait`.
+    ends : list of callable
+        End their watches.
+    """
+
+    __slots__ = ("ends", "keys", "seconds", "shown")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.shown = False
+        self.keys: set[bytes] = set()
+        self.ends: list[Callable[[], None]] = []
+
+
+class BlockingGets:
+    """Shows the refs of blocking calls to the tracker.
+
+    Every method may be called on any thread.
+
+    Parameters
+    ----------
+    tracker
+        Takes the watches.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._numbers = itertools.count()
+        self._calls: dict[int, _Call] = {}
+        self._cells: dict[Hashable, _Blocked] = {}
+        self._installed = False
+        self._undo = ExitStack()
+
+    def install(self) -> None:
+        """Wrap the two functions; nothing happens when they are wrapped already."""
+        if self._installed:
+            return
+        self._installed = True
+        for name, parameter in _REFS.items():
+            cell = local_implementation(name)
+            if cell is None:
+                logger.warning(
+                    "this version of Ray does not show who blocks in %s", name
+                )
+                continue
+            # What `wait` gives back is ready, and nobody has its value yet.
+            wrap = functools.partial(
+                self._wrap, parameter=parameter, fetches=name == "get"
+            )
+            self._undo.enter_context(replaced(cell, "cell_contents", wrap))
+
+    def uninstall(self) -> None:
+        """Put back what was there, unless somebody has wrapped it since."""
+        self._installed = False
+        self._undo.close()
+
+    def look(self, after: float) -> float | None:
+        """Have the calls watched that have blocked for a while.
+
+        Parameters
+        ----------
+        after
+            Seconds.
+
+        Returns
+        -------
+        float or None
+            When to look again, ``time.monotonic()``; None when no call of a
+            cell blocks that is not being watched.
+        """
+        now = time.monotonic()
+        next_look: float | None = None
+        for call in list(self._calls.values()):
+            if call.end_watch is not None or call.origin is None:
+                continue
+            cell = self._cells.setdefault(call.origin, _Blocked())
+            due = call.began if cell.shown else call.began + after - cell.seconds
+            if due <= now:
+                self._watch(call, cell)
+            else:
+                next_look = due if next_look is None else min(next_look, due)
+        return next_look
+
+    def cell_ended(self, origin: Hashable) -> None:
+        """Forget what a cell has blocked in; any thread."""
+        cell = self._cells.pop(origin, None)
+        if cell is not None:
+            for end in cell.ends:
+                # It takes a while for many refs, and not of the cell's time.
+                readers.call(end)
+
+    def _wrap(
+        self, original: Callable[..., Any], *, parameter: str, fetches: bool
+    ) -> Callable[..., Any]:
+        calls, numbers, note = self._calls, self._numbers, self._note_blocked
+        note_values = self._note_values
+        link = Link()
+
+        @functools.wraps(original)
+        @interruptible
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = _rich_traceback_omit = True
+            number = next(numbers)
+            refs = args[0] if args else kwargs.get(parameter)
+            calls[number] = call = _Call(refs, origin.get(), fetches=fetches)
+            del refs
+            try:
+                with BlockingInRay():
+                    values = original(*args, **kwargs)
+            except BaseException as error:
+                link.hide(error)
+                raise
+            else:
+                if fetches:
+                    note_values(call)
+                return values
+            finally:
+                del calls[number]
+                if call.origin is not None and call.end_watch is None:
+                    note(call)
+                # The caller's list is not kept by a frame of a traceback either.
+                call.refs = None
+                if call.end_watch is not None:
+                    # It takes a while for many refs, and not of the cell's time.
+                    readers.call(_end_watch, call)
+
+        return blocking
+
+    def _note_values(self, call: _Call) -> None:
+        """Record that the caller gets the values of all its refs."""
+        try:
+            keys = [ref.binary() for ref in _local_refs(call.refs)]
+            if len(keys) > MOST_AT_ONCE:
+                readers.call(self._record_got, keys, call.origin)
+            elif keys:
+                self._record_got(keys, call.origin)
+        except Exception:
+            # The values must reach the caller whatever is shown of them.
+            logger.debug("the values of a blocking call are not shown", exc_info=True)
+
+    def _record_got(self, keys: list[bytes], who: Hashable) -> None:
+        at = time.monotonic()
+        self._tracker.record(
+            [AwaitEvent("got", key, who, at, Outcome.RESOLVED) for key in keys]
+        )
+
+    def _note_blocked(self, call: _Call) -> None:
+        """Add up what a call has blocked that was not watched."""
+        cell = self._cells.get(call.origin)
+        if cell is None:
+            if len(self._cells) >= MOST_CELLS:
+                # Of a thread that blocks on after its cell has ended.
+                self.cell_ended(next(iter(list(self._cells))))
+            cell = self._cells.setdefault(call.origin, _Blocked())
+        cell.seconds += time.monotonic() - call.began
+
+    def _watch(self, call: _Call, cell: _Blocked) -> None:
+        local = _local_refs(call.refs)
+        if not call.fetches:
+            local = [ref for ref in local if ref.binary() not in cell.keys]
+        since, cell.seconds, cell.shown = call.began - cell.seconds, 0.0, True
+        try:
+            end = (
+                self._tracker.watch(local, watch_ready, call.origin, since)
+                if local
+                else _nothing
+            )
+        except Exception:
+            logger.debug("a blocking call cannot be watched", exc_info=True)
+            end = _nothing
+        if not call.fetches:
+            cell.keys.update(ref.binary() for ref in local)
+            cell.ends.append(end)
+            call.end_watch = _nothing
+            return
+        call.end_watch = end
+        if call.refs is None:
+            # It ended meanwhile, and may not have seen that there is a watch.
+            end()
+
+
+def _local_refs(refs: Any) -> list[ObjectRef[Any]]:
+    """Return the refs among a call's first argument that are not Ray Client's."""
+    if type(refs) is ObjectRef:
+        return [refs]
+    if not isinstance(refs, (list, tuple)):
+        return []
+    # A copy: the call may be over at any moment, and its list change.
+    return [ref for ref in list(refs) if type(ref) is ObjectRef]
+
+
+def _end_watch(call: _Call) -> None:
+    """End the watch of a call that is over; on a reader thread."""
+    end, call.end_watch = call.end_watch, _nothing
+    if end is not None:
+        end()
+
+
+def _nothing() -> None:
+    pass

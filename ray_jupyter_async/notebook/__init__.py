@@ -1,1 +1,0 @@
-"""IPython, ipykernel and widgets: the only room that knows a cell."""
