@@ -26,7 +26,7 @@ from ray_jupyter_async import patched
 from ray_jupyter_async._awaiting.events import origin
 from ray_jupyter_async._awaiting.patching import asyncio_gather
 from ray_jupyter_async._display.terminal.screen import TerminalScreen
-from ray_jupyter_async._ray_api import disconnects
+from ray_jupyter_async._ray_api import shutdown_gate
 from ray_jupyter_async._tracking.instrumentation import Tracking
 
 # As users have them: from before the load.
@@ -250,10 +250,10 @@ def test_callback_for_the_sessions_end_keeps_no_object(ray_session):
             raise AssertionError("it is gone")
 
     owner = Owner()
-    disconnects.before_disconnect(owner.ends)
+    shutdown_gate.before_disconnect(owner.ends)
     gone = weakref.ref(owner)
     del owner
     gc.collect()
     assert gone() is None
     shadowed = "set_is_connected" in vars(ray._private.worker.global_worker)
-    assert shadowed == bool(disconnects._callbacks)
+    assert shadowed == bool(shutdown_gate._callbacks)

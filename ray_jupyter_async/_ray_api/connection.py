@@ -1,61 +1,48 @@
-"""The connected session's core worker, for those who ask Ray what it knows.
+"""Questions to the connected session's core worker and to the GCS.
 
-Private API, seen in Ray 2.40.0 and 2.60.0. Where it is gone, nothing is known.
+Private API, seen in Ray 2.40.0 and 2.60.0. Where it is gone, the answer is "unknown".
 """
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ray
 from ray._private import worker as _worker_module
 
-from .._awaiting.fetch.sessions import local_session_of
-from ..errors import RayNotInitializedError
-from .objects import before_disconnect, connected_core
-from .shutdown_gate import ClosedError, Gate
+from .._log import logger
+from .core_worker import connected_core
+from .shutdown_gate import ClosedError, forget_gate, gate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from .._awaiting.error_text import Description
-
-logger = logging.getLogger("ray_jupyter_async")
-
-# The connected session's core worker, and its gate.
-_known: tuple[Any, Gate] | None = None
-# The same core worker, and its address.
+# The connected session's core worker, and its address.
 _address: tuple[Any, bytes] | None = None
 
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Give the core worker, and keep it from being destroyed meanwhile.
+    """Return the core worker, and keep it from being destroyed meanwhile.
 
     Raises
     ------
     ClosedError
         If no session is connected.
     """
-    global _known
     core = connected_core()
     if core is None:
         raise ClosedError
-    known = _known
-    if known is None or known[0] is not core:
-        gate = Gate()
-        before_disconnect(gate.close)
-        _known = known = (core, gate)
-    with known[1]:
+    with gate_of(core):
         yield core
 
 
 def forget_connection() -> None:
-    """Hold nothing of the session; whoever asks next finds it again."""
-    global _known, _address
-    _known = _address = None
+    """Release everything of the session; the next question finds it again."""
+    global _address
+    _address = None
+    forget_gate()
 
 
 def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
@@ -85,7 +72,7 @@ def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
 
 
 def own_address() -> bytes:
-    """Give the address of this process, as the owner of what it submits.
+    """Return the address of this process, as the owner of what it submits.
 
     Raises
     ------
@@ -97,20 +84,6 @@ def own_address() -> bytes:
         if _address is None or _address[0] is not core:
             _address = core, core.get_owner_address(cast("Any", ray).put(None))
         return _address[1]
-
-
-def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, Description]:
-    """Return what those objects of this process are that are on this node, by id."""
-    if not keys:
-        return {}
-    try:
-        owner = own_address()
-        ref = cast("Any", ray).ObjectRef(keys[0], owner)
-        objects = local_session_of(ref).objects
-    except (ClosedError, RayNotInitializedError):
-        return {}
-    found = {key: objects.look_at(key, owner) for key in keys}
-    return {key: what for key, what in found.items() if what is not None}
 
 
 def gcs_answers(timeout: float = 1.0) -> bool | None:

@@ -1,4 +1,4 @@
-"""Ray's private API, of core workers and their object store.
+"""A session's objects: readiness, raw bytes and deserialisation.
 
 Public `ray.get` and `ray.wait` start a new Ray when none is connected and hold
 a process-wide lock while they deserialise, so an await cannot be built on them.
@@ -9,10 +9,8 @@ Each function says what it stands on and the versions it was seen in (2.40.0 and
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import CellType
 from typing import Any, TypeAlias, cast
 
 import ray
@@ -20,11 +18,8 @@ from ray import ObjectRef
 from ray._private import worker as _worker_module
 from ray.exceptions import GetTimeoutError
 
-from .._awaiting.error_text import VALUE, Description, describe_text
-from .._awaiting.steering import raisable
-from .._awaiting.task_errors import error_of, errors_of
-from .disconnects import before_disconnect as before_disconnect
-from .shutdown_gate import ClosedError, Gate
+from .connection import gcs_answers
+from .shutdown_gate import ClosedError, Gate, gate_of
 
 Ref: TypeAlias = "ObjectRef[Any]"
 #: What the object store gives before deserialising: data, metadata and, on
@@ -34,51 +29,6 @@ Raw: TypeAlias = Any
 #: `ObjectRef._on_ready` (seen in 2.60.0) says when an object exists without
 #: reading it. Older Ray has only `wait`.
 HAS_ON_READY = hasattr(ObjectRef, "_on_ready")
-
-
-def connected_core() -> Any | None:
-    """Give the core worker of the connected local session, or None.
-
-    A new session has a new core worker, so the object's identity is the
-    session's identity.
-    """
-    worker = _worker_module.global_worker
-    if not worker.connected:
-        return None
-    return core_of_process()
-
-
-def core_of_process() -> Any | None:
-    """Give the core worker that refs are counted by, until its very end."""
-    return getattr(_worker_module.global_worker, "core_worker", None)
-
-
-def is_client_ref(ref: object) -> bool:
-    """Whether `ref` came over Ray Client, without importing grpc to find out."""
-    module = sys.modules.get("ray.util.client.common")
-    return module is not None and isinstance(ref, module.ClientObjectRef)
-
-
-def local_implementation(name: str) -> CellType | None:
-    """Return the closure cell that holds what a public function of Ray's calls.
-
-    `ray.get`, `ray.wait` and `ray.cancel` end in `_private.worker.NAME`, which calls
-    Ray Client's implementation or the function in this cell (2.40.0 and 2.60.0).
-    Replaced there, the public function stays what it is for those who import it
-    (before or after), compare or pickle it.
-
-    Returns
-    -------
-    cell or None
-        None where this version of Ray is made otherwise.
-    """
-    function = getattr(_worker_module, name, None)
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    cells = dict(zip(names, getattr(function, "__closure__", None) or (), strict=False))
-    cell: CellType | None = cells.get("func")
-    if cell is None or getattr(cell.cell_contents, "__name__", None) != name:
-        return None
-    return cell
 
 
 class ObjectReader:
@@ -97,8 +47,7 @@ class ObjectReader:
 
     def __init__(self, core: Any) -> None:
         self._core = core
-        self._gate = Gate()
-        before_disconnect(self._gate.close)
+        self._gate = gate_of(core)
         self._worker = cast("Any", _worker_module.global_worker)
         # 2.40 passes the driver's task id through; it was gone by 2.60.
         doc = inspect.getdoc(type(core).wait) or ""
@@ -196,57 +145,16 @@ class ObjectReader:
             )
         return values
 
-    def load_each(
-        self, refs: Sequence[Ref], raws: Sequence[Raw]
-    ) -> tuple[list[Any], dict[int, BaseException]]:
-        """Deserialise objects, and return the errors among them by their index.
-
-        An object whose class ends all of `load_many` (its `__setstate__` raises
-        SystemExit) fails by itself: then each is loaded, again, on its own.
-
-        Raises
-        ------
-        gate.ClosedError
-            If the session ends meanwhile.
-        """
+    def read_own(self, key: bytes, owner: bytes) -> Raw | None:
+        """Read an object by its id; None if it is not on this node."""
         try:
-            values = self.load_many(refs, raws)
-        except ClosedError:
-            raise
-        except BaseException:
-            return self._load_one_by_one(refs, raws)
-        return values, errors_of(values)
-
-    def _load_one_by_one(
-        self, refs: Sequence[Ref], raws: Sequence[Raw]
-    ) -> tuple[list[Any], dict[int, BaseException]]:
-        values: list[Any] = []
-        errors: dict[int, BaseException] = {}
-        for i, (ref, raw) in enumerate(zip(refs, raws, strict=True)):
-            value: Any = None
-            try:
-                value = self.load(ref, raw)
-                error = error_of(value)
-            except ClosedError:
-                raise
-            except BaseException as failure:
-                error = raisable(failure)
-            if error is not None:
-                errors[i] = error
-            values.append(value)
-        return values, errors
-
-    def look_at(self, key: bytes, owner: bytes) -> Description | None:
-        """Return what an object is, as `what_is`; None if it is not on this node."""
-        try:
-            # A ref of our own for the moment: the caller keeps only the id.
-            (raw,) = self.read([cast("Any", ObjectRef)(key, owner)])
+            # A temporary ref: the caller holds only the id.
+            return self.read([cast("Any", ObjectRef)(key, owner)])[0]
         except Exception:
             return None
-        return self.what_is(raw)
 
-    def what_is(self, raw: Raw) -> Description:
-        """Return what an object is: the description of an error, or `VALUE`.
+    def error_in(self, raw: Raw) -> tuple[str, str] | None:
+        """Return Ray's kind and text of the error that an object is; None for a value.
 
         Reads metadata and Ray's own text, and runs no code of the error's class.
         """
@@ -256,12 +164,12 @@ class ObjectReader:
         try:
             kind = str(cast("Any", common_pb2).ErrorType.Name(int(fields[0])))
         except ValueError:
-            return VALUE  # b"PYTHON" and the like are not an error's number
+            return None  # b"PYTHON" and the like are not an error's number
         try:
             text = self._error_text(kind, raw[0], fields)
         except Exception:  # private API of the serialization context, 2.40 to 2.60
             text = ""
-        return describe_text(kind, text)
+        return kind, text
 
     def _error_text(self, kind: str, data: Any, fields: list[bytes]) -> str:
         """Return Ray's text for an error, from its protocol buffer."""
@@ -301,7 +209,8 @@ class ObjectReader:
 
         By the node, because a driver's worker id is made from its job's number
         and comes again in the next session. For another node than this one it
-        asks the GCS, some milliseconds: never on an event loop.
+        asks the GCS, which takes milliseconds: never call it on an event loop. True
+        also if the GCS does not answer now: nothing then says otherwise.
         """
         from ray.core.generated import common_pb2
 
@@ -313,7 +222,10 @@ class ObjectReader:
         with self._gate:
             if owner == self._core.get_current_node_id().binary():
                 return True
-            return any(node["NodeID"] == owner.hex() for node in _nodes())
+            # `ray.nodes` has no timeout: without a GCS it blocks for a minute.
+            return gcs_answers() is False or any(
+                node["NodeID"] == owner.hex() for node in _nodes()
+            )
 
     def on_ready(
         self, ref: Ref, callback: Callable[[BaseException | None], None]
@@ -380,8 +292,3 @@ def size_of(raw: Raw) -> int:
 def _nodes() -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = cast(Any, ray).nodes()
     return nodes
-
-
-def cancel_task(ref: Ref, *, force: bool, recursive: bool) -> None:
-    """Cancel the task behind `ref`; to be called while Ray is connected."""
-    ray.cancel(ref, force=force, recursive=recursive)

@@ -13,7 +13,7 @@ from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async._awaiting.error_text import VALUE
 from ray_jupyter_async._awaiting.fetch.watch import watch_ready
-from ray_jupyter_async._ray_api import objects as ray_internals
+from ray_jupyter_async._ray_api.objects import HAS_ON_READY
 
 
 @ray.remote(num_cpus=0, max_retries=0)
@@ -84,9 +84,7 @@ def test_an_ended_watch_tells_nothing(ray_session, gate):
     assert ready == ["later"]
 
 
-@pytest.mark.skipif(
-    not ray_internals.HAS_ON_READY, reason="oldest Ray: a watch holds the refs"
-)
+@pytest.mark.skipif(not HAS_ON_READY, reason="oldest Ray: a watch holds the refs")
 def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
     released = threading.Event()
     ref = gate.hold()

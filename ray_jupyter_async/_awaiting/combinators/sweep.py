@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..._ray_api import objects as ray_internals
+from ..._ray_api.objects import errors_among
 from ..._ray_api.shutdown_gate import ClosedError
 from ..events import AwaitEvent, emit, logger, observed, origin, settled
 from ..fetch.pool import readers
@@ -199,7 +199,7 @@ class Sweep:
             self._report(Swept(left=left))
         count = len(raws)
         # Errors before values, which may take long to load.
-        for i in ray_internals.errors_among(raws):
+        for i in errors_among(raws):
             if not self._load(start, refs, [positions[i]], [raws[i]]):
                 return
             raws[i] = None

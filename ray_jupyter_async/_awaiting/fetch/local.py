@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray.exceptions import GetTimeoutError
 
-from ..._ray_api import objects as ray_internals
+from ..._ray_api.core_worker import connected_core, core_of_process
+from ..._ray_api.objects import ObjectReader, size_of
 from ..._ray_api.shutdown_gate import ClosedError
 from ...errors import SessionEndedError, UnknownRefError
+from ..error_text import VALUE, Description, describe_text
 from ..events import announce, emit, known, observed
 from ..requests import Need
+from ..steering import raisable
+from ..task_errors import error_of, errors_of
 from .pool import readers
 from .readiness import Group, Readiness
 
@@ -33,14 +38,14 @@ class LocalSession:
     def __init__(self, core: Any) -> None:
         self._core = core
         #: The session's objects, for those who watch rather than await.
-        self.objects = ray_internals.ObjectReader(core)
+        self.objects = ObjectReader(core)
         self._readiness = Readiness(self, self.objects)
         #: Owners (serialised addresses) known to be of this cluster.
         self._owners: set[bytes] = set()
 
     def is_current(self) -> bool:
         """Whether Ray is still connected, to this session."""
-        return not self.objects.closed and ray_internals.connected_core() is self._core
+        return not self.objects.closed and connected_core() is self._core
 
     def is_over(self) -> bool:
         """Whether Ray has shut down.
@@ -48,7 +53,7 @@ class LocalSession:
         Not while it is at it, in another thread: a ref that is dropped between
         the core worker's end and its removal ends the process (Ray 2.60.0).
         """
-        return ray_internals.core_of_process() is not self._core
+        return core_of_process() is not self._core
 
     def sit_out_end(self) -> None:
         """Keep the calling thread, and the refs it holds, still until it is over.
@@ -141,7 +146,7 @@ class LocalSession:
             raws = [self._read_or_none([ref])[0] for ref in refs[:MOST_LOOKED_AT]]
         emit(
             [
-                known(key, await_.origin, self.objects.what_is(raw))
+                known(key, await_.origin, self.describe(raw))
                 for group, raw in zip(groups, raws, strict=False)
                 for await_ in group.awaits
                 if raw is not None and (key := await_.key) is not None
@@ -285,12 +290,56 @@ class LocalSession:
     def load_each(
         self, refs: list[Ref], raws: list[Raw]
     ) -> tuple[list[Any], dict[int, BaseException]]:
-        """Deserialise several objects, and return the errors among them by index."""
-        return self.objects.load_each(refs, raws)
+        """Deserialise objects, and return the errors among them by their index.
+
+        An object whose class ends all of `load_many` (its `__setstate__` raises
+        SystemExit) fails by itself: each is then loaded again on its own.
+
+        Raises
+        ------
+        ClosedError
+            If the session ends meanwhile.
+        """
+        try:
+            values = self.objects.load_many(refs, raws)
+        except ClosedError:
+            raise
+        except BaseException:
+            return self._load_one_by_one(refs, raws)
+        return values, errors_of(values)
+
+    def _load_one_by_one(
+        self, refs: list[Ref], raws: list[Raw]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        values: list[Any] = []
+        errors: dict[int, BaseException] = {}
+        for i, (ref, raw) in enumerate(zip(refs, raws, strict=True)):
+            value: Any = None
+            try:
+                value = self.objects.load(ref, raw)
+                error = error_of(value)
+            except ClosedError:
+                raise
+            except BaseException as failure:
+                error = raisable(failure)
+            if error is not None:
+                errors[i] = error
+            values.append(value)
+        return values, errors
+
+    def describe(self, raw: Raw) -> Description:
+        """Return the description of an error, or `VALUE`; loads nothing."""
+        error = self.objects.error_in(raw)
+        return VALUE if error is None else describe_text(*error)
+
+    def look_at(self, key: bytes, owner: bytes) -> Description | None:
+        """Return what an object is, as `describe`; None if it is not on this node."""
+        raw = self.objects.read_own(key, owner)
+        return None if raw is None else self.describe(raw)
 
     def size(self, raw: Any) -> int | None:
         """Give the bytes of an object as they lie in the store."""
-        return ray_internals.size_of(raw)
+        return size_of(raw)
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
         """Give the ids of those that are ready now; on a reader thread.
@@ -319,7 +368,7 @@ class LocalSession:
     ) -> None:
         """Cancel the task behind a ref; on a reader thread."""
         if self.is_current():
-            ray_internals.cancel_task(ref, force=force, recursive=recursive)
+            ray.cancel(ref, force=force, recursive=recursive)
 
 
 def _unknown(ref: Ref) -> UnknownRefError:

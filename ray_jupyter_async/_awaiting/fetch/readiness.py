@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..._ray_api import objects as ray_internals
+from ..._ray_api.objects import HAS_ON_READY
 from ..._ray_api.shutdown_gate import ClosedError
 from ..requests import Need, release
 from ..steering import raisable
@@ -72,7 +72,7 @@ class Readiness:
 
     def watch(self, groups: list[Group], need: Need) -> None:
         """Hand each await back to the readers when its object exists."""
-        if not ray_internals.HAS_ON_READY:
+        if not HAS_ON_READY:
             _add(self._looks if need is Need.EXISTS else self._pulls, groups)
             return
         now = time.monotonic()

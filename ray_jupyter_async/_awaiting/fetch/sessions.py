@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import ObjectRef
 
-from ..._ray_api import objects as ray_internals
+from ..._ray_api.core_worker import connected_core, core_of_process, is_client_ref
 from ...errors import RayNotInitializedError
 from .local import LocalSession
 
@@ -38,7 +38,7 @@ def session_of(ref: object) -> Session:
     """
     if not isinstance(ref, ObjectRef):
         raise TypeError(not_a_ref(ref))
-    if type(ref) is not ObjectRef and ray_internals.is_client_ref(ref):
+    if type(ref) is not ObjectRef and is_client_ref(ref):
         from .client import client_session_of
 
         return client_session_of(ref)
@@ -73,7 +73,7 @@ def local_session_of(ref: object) -> LocalSession:
     RayNotInitializedError
         If no local session is connected.
     """
-    if isinstance(ref, ObjectRef) and not ray_internals.is_client_ref(ref):
+    if isinstance(ref, ObjectRef) and not is_client_ref(ref):
         return _local_session()
     if isinstance(ref, ObjectRef):
         raise TypeError("refs of Ray Client cannot be watched; await them instead")
@@ -82,7 +82,7 @@ def local_session_of(ref: object) -> LocalSession:
 
 def _local_session() -> LocalSession:
     global _local, _local_core
-    core = ray_internals.connected_core()
+    core = connected_core()
     if core is None:
         _local = _local_core = None
         raise RayNotInitializedError(
@@ -141,7 +141,7 @@ def shown(given: object) -> str:
 
 def _note_fork() -> None:
     global _parents_core
-    _parents_core = ray_internals.core_of_process()
+    _parents_core = core_of_process()
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,10 +6,14 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..._ray_api import objects as ray_internals
+import ray
+
+from ..._ray_api.connection import own_address
+from ..._ray_api.objects import HAS_ON_READY
 from ..._ray_api.shutdown_gate import ClosedError
+from ...errors import RayNotInitializedError
 from ..error_text import Description
 from .pool import readers
 from .sessions import local_session_of
@@ -68,7 +72,7 @@ def watch_ready(
         return _nothing
     refs = list(unique.values())
     watch = _Watch(session, on_ready, on_released)
-    if ray_internals.HAS_ON_READY:
+    if HAS_ON_READY:
         readers.call(watch.by_callback, refs)
     else:
         threading.Thread(
@@ -150,7 +154,7 @@ class _Watch:
             readers.call(self._report, key, owner)
 
     def _report(self, key: bytes, owner: bytes) -> None:
-        self._on_ready(key, self._session.objects.look_at(key, owner))
+        self._on_ready(key, self._session.look_at(key, owner))
 
     def by_rounds(self, refs: list[Ref]) -> None:
         """Ask in rounds; on a thread of its own."""
@@ -160,7 +164,7 @@ class _Watch:
                 ready = objects.wait(refs, len(refs), timeout_ms=0, fetch_local=False)
                 for ref in ready:
                     key = ref.binary()
-                    self._on_ready(key, objects.look_at(key, _owner(ref)))
+                    self._on_ready(key, self._session.look_at(key, _owner(ref)))
             except ClosedError:
                 break
             gone = {ref.binary() for ref in ready}
@@ -169,3 +173,16 @@ class _Watch:
             self._stopped.wait(ROUND_SECONDS)
         if not self._session.is_current():
             self._session.sit_out_end()
+
+
+def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, Description]:
+    """Return what those of this process's objects are that lie on this node, by id."""
+    if not keys:
+        return {}
+    try:
+        owner = own_address()
+        session = local_session_of(cast("Any", ray).ObjectRef(keys[0], owner))
+    except (ClosedError, RayNotInitializedError):
+        return {}
+    found = {key: session.look_at(key, owner) for key in keys}
+    return {key: what for key, what in found.items() if what is not None}

@@ -14,7 +14,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ..._ray_api.connection import gcs_answers, outcomes_of
+from ..._awaiting.fetch.watch import outcomes_of
+from ..._ray_api.connection import gcs_answers
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
 from ..sources.submissions import MOST_DEPENDENCIES
 from .health import ClusterHealth

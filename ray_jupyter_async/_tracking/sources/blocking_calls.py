@@ -26,7 +26,7 @@ from ..._awaiting.events import AwaitEvent, Outcome, origin
 from ..._awaiting.fetch.pool import readers
 from ..._awaiting.fetch.watch import watch_ready
 from ..._interruptible import BlockingInRay, interruptible
-from ..._ray_api.objects import local_implementation
+from ..._ray_api.core_worker import local_implementation
 from ..._replaced import Link, replaced
 from ..tracker import Tracker
 

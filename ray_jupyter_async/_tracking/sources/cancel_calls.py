@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ray import ObjectRef
 
 from ..._interruptible import interruptible
-from ..._ray_api.objects import local_implementation
+from ..._ray_api.core_worker import local_implementation
 from ..._replaced import Link, replaced
 from ..watched_refs import WatchEvent
 

@@ -10,7 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._ray_api.connection import parent_of_thread, unfinished_of
-from ..._ray_api.objects import before_disconnect, connected_core
+from ..._ray_api.core_worker import connected_core
+from ..._ray_api.shutdown_gate import before_disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
