@@ -7,11 +7,11 @@ notebook room runs on a thread of its own.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from .._log import logger
 from .pump_inbox import Call, Finish, Inbox, Look, Stop, Wake
 from .shown_cell import ShownCell
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from .._tracking.sources.blocking_calls import BlockingGets
     from .._tracking.tracker import Tracker
     from .cell import Cell
-
-logger = logging.getLogger("ray_jupyter_async")
+    from .protocol import Display
 
 # A page that was reloaded shows the elapsed time of the last message: at most
 # so many seconds behind.
@@ -45,30 +44,6 @@ _LOOK_FOR_LAST_WORDS = 0.02
 # Finished cells of which a background task may still come to await something.
 # Not more, because a cell's context pins what its context variables hold.
 _KEEP_FINISHED = 20
-
-
-class Display(Protocol):
-    """Where one cell's progress is shown."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is live now, not static or not yet there."""
-
-    @property
-    def held(self) -> bool:
-        """Whether somebody looks at it in a way that must not become static."""
-
-    def show(self, progress: CellProgress) -> bool:
-        """Show ``progress`` live; tell whether there is more to show soon."""
-
-    def leave(self, progress: CellProgress) -> None:
-        """Show ``progress`` to who keeps no more than what a cell shows at its end."""
-
-    def finish(self, progress: CellProgress) -> None:
-        """Become static, showing ``progress``."""
-
-    def complete(self, progress: CellProgress) -> None:
-        """Add to what is static what has become known since."""
 
 
 class Pump:

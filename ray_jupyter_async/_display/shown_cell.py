@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .pump import Display
+    from .protocol import Display
 
 
 class ShownCell:

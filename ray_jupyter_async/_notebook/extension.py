@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .._display.cell import Cell
-    from .._display.pump import Display
+    from .._display.protocol import Display
     from .._display.terminal.display import TerminalProgress
     from .._ray_api.objects import Ref
 
@@ -156,7 +156,15 @@ class Extension:
                 undo.callback(self._pump.stop)
                 self._pump.start()
             undo.callback(self.tracker.end_watches)
-            undo.callback(magics.register(self.shell, self))
+            parts = magics.Parts(
+                self.config,
+                self.tracker,
+                self.view,
+                self.tasks,
+                self.interrupts,
+                self.interrupted,
+            )
+            undo.callback(magics.register(self.shell, parts))
             self._add_config(undo)
             undo.callback(self.interrupts.detach)
             self.interrupts.attach()

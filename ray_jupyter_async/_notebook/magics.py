@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import ray
 from IPython.core import magic_arguments as _magic_arguments
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .._tracking.cluster.running_tasks import RunningTask
-    from .extension import Extension
+    from .._tracking.cluster.poller import ClusterView
+    from .._tracking.cluster.running_tasks import RunningTask, RunningTasks
+    from .._tracking.tracker import Tracker
+    from .config import RayAsync
+    from .stop.report import InterruptedCells
+    from .stop.signals import Interrupts
 
 _Method = TypeVar("_Method", bound="Callable[..., Any]")
 
@@ -41,13 +45,24 @@ parse_argstring: Callable[..., Any] = _untyped.parse_argstring
 _PACKAGES = ("ray-jupyter-async", "ray", "ipython", "ipykernel", "nest-asyncio2")
 
 
+class Parts(NamedTuple):
+    """The parts of the extension that the magics read."""
+
+    config: RayAsync
+    tracker: Tracker
+    view: ClusterView
+    tasks: RunningTasks
+    interrupts: Interrupts
+    interrupted: InterruptedCells
+
+
 @magics_class
 class RayAsyncMagics(Magics):
     """What `%load_ext ray_jupyter_async` adds to the command line."""
 
-    def __init__(self, extension: Extension) -> None:
-        super().__init__(extension.shell)
-        self._extension = extension
+    def __init__(self, shell: InteractiveShell, parts: Parts) -> None:
+        super().__init__(shell)
+        self._parts = parts
 
     @line_magic
     def ray_async(self, line: str) -> None:
@@ -58,7 +73,7 @@ class RayAsyncMagics(Magics):
         """
         if line.strip():
             raise UsageError(f"%ray_async takes no arguments, got {line.strip()!r}")
-        for label, text in _status(self._extension):
+        for label, text in _status(self._parts):
             print_text(f"{label:<14}{text}")
 
     @magic_arguments()
@@ -72,8 +87,8 @@ class RayAsyncMagics(Magics):
         ref that two cells await counts in each.
         """
         names = parse_argstring(cast("Any", self).ray_refs, line).names
-        _refresh(self._extension)
-        totals = self._extension.tracker.snapshot().totals
+        _refresh(self._parts)
+        totals = self._parts.tracker.snapshot().totals
         shown = [line for line in totals if not names or line.name in names]
         print_text(refs_table(shown))
 
@@ -95,7 +110,7 @@ class RayAsyncMagics(Magics):
         if not tasks:
             print_text("No such Ray task is running")
             return
-        refused = self._extension.tasks.cancel(tasks, force=arguments.force)
+        refused = self._parts.tasks.cancel(tasks, force=arguments.force)
         asked = [task for task in tasks if task not in {task for task, _ in refused}]
         for reason in dict.fromkeys(reason for _, reason in refused):
             those = [task for task, why in refused if why == reason]
@@ -105,16 +120,16 @@ class RayAsyncMagics(Magics):
             self._tell_what_became(asked)
 
     def _chosen(self, arguments: Any) -> list[RunningTask]:
-        extension = self._extension
+        parts = self._parts
         given = [arguments.all, arguments.cell is not None, bool(arguments.names)]
         if sum(given) > 1:
             raise UsageError("%ray_cancel takes one of --all, --cell N and names")
-        tasks = extension.tasks.all()
+        tasks = parts.tasks.all()
         if arguments.all:
             return tasks
         if arguments.names:
             return [task for task in tasks if task.name in arguments.names]
-        stopped = extension.interrupted
+        stopped = parts.interrupted
         if arguments.cell is None:
             if stopped.last is None:
                 raise UsageError(
@@ -136,23 +151,23 @@ class RayAsyncMagics(Magics):
         left = asked
         while left and time.monotonic() < until:
             time.sleep(0.05)
-            left = self._extension.tasks.still(left)
+            left = self._parts.tasks.still(left)
         if len(left) < len(asked):
             print_text(f"Ended: {count(task for task in asked if task not in left)}")
         if left:
-            begun = self._extension.tasks.begun(left)
+            begun = self._parts.tasks.begun(left)
             print_text("\n".join(did_not_stop(left, begun, "`--force` kills")))
 
 
-def _refresh(extension: Extension) -> None:
+def _refresh(parts: Parts) -> None:
     """Learn what Ray knows now, where it answers."""
-    if not extension.view.health.now():
-        extension.view.refresh(_PATIENCE)
+    if not parts.view.health.now():
+        parts.view.refresh(_PATIENCE)
 
 
-def _status(extension: Extension) -> list[tuple[str, str]]:
-    _refresh(extension)
-    lines = extension.tracker.snapshot().totals
+def _status(parts: Parts) -> list[tuple[str, str]]:
+    _refresh(parts)
+    lines = parts.tracker.snapshot().totals
     counts = {
         "pending": sum(line.pending for line in lines),
         "done": sum(line.done for line in lines),
@@ -160,16 +175,16 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
         "cancelled": sum(line.cancelled for line in lines),
         "unknown": sum(line.unknown + line.released for line in lines),
     }
-    config = extension.config
+    config = parts.config
     return [
         ("versions", _versions()),
         (
             "await ref",
             "through ray_jupyter_async" if is_patched() else "Ray's own (not patched)",
         ),
-        ("Ray", _connection(extension)),
+        ("Ray", _connection(parts)),
         ("refs", ", ".join(f"{number:,} {what}" for what, number in counts.items())),
-        ("Stop", extension.interrupts.status),
+        ("Stop", parts.interrupts.status),
         ("nested loops", nested() or "none"),
         (
             "configuration",
@@ -185,10 +200,10 @@ def _status(extension: Extension) -> list[tuple[str, str]]:
     ]
 
 
-def _connection(extension: Extension) -> str:
+def _connection(parts: Parts) -> str:
     if not ray.is_initialized():
         return "not connected: ray.init()"
-    trouble = extension.view.health.now()
+    trouble = parts.view.health.now()
     if not trouble:
         return "connected"
     return f"connected, but {trouble}. If it stays away, Ray ends this process"
@@ -204,9 +219,9 @@ def _versions() -> str:
     return ", ".join([*found, f"Python {platform.python_version()}"])
 
 
-def register(shell: InteractiveShell, extension: Extension) -> Callable[[], None]:
+def register(shell: InteractiveShell, parts: Parts) -> Callable[[], None]:
     """Add the magics; give what takes them away and restores their namesakes."""
-    magics = RayAsyncMagics(extension)
+    magics = RayAsyncMagics(shell, parts)
     table: dict[str, dict[str, Any]] = shell.magics_manager.magics
     before = {
         (kind, name): table[kind].get(name)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..._ray_api.client_api import RETRY_SECONDS, ClientServer, UnreachableError
 from ...errors import UnknownRefError
 
 if TYPE_CHECKING:
     from ..requests import Await
-    from .client import ClientSession
 
 #: Seconds that a round lasts: half of what it is since the last newcomer, which
 #: would have to wait for its end, within these limits.
@@ -32,10 +31,29 @@ MAX_REST_SECONDS = 0.1
 IDLE_SECONDS = 0.5
 
 
+class Session(Protocol):
+    """What the waiter asks of the session that it serves."""
+
+    def is_current(self) -> bool:
+        """Whether the connection stands, or may stand again."""
+
+    def ready_ids(self, keys: list[bytes]) -> set[bytes]:
+        """Return the ids of objects that are ready now."""
+
+    def found(self, awaits: list[Await]) -> None:
+        """Fetch the objects of these awaits, which are ready."""
+
+    def fail(self, awaits: list[Await], error: Exception) -> None:
+        """Fail these awaits."""
+
+    def fail_unknown(self, awaits: list[Await]) -> None:
+        """Fail awaits of a ref that the server does not know."""
+
+
 class ClientWaiter:
     """Hands awaits back to their session when their objects are ready."""
 
-    def __init__(self, session: ClientSession, server: ClientServer) -> None:
+    def __init__(self, session: Session, server: ClientServer) -> None:
         self._session = session
         self._server = server
         self._lock = threading.Lock()

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from .page_messages import Report
-    from .widget import ProgressWidget
 
 #: Key of an output's metadata by which a page finds the display in its notebook.
 MARK = "ray_jupyter_async"
@@ -60,6 +59,13 @@ class Sender(Protocol):
 
     def send(self, content: Any) -> Any:
         """Send a custom message."""
+
+
+class Closable(Protocol):
+    """What `KeptWidgets` asks of a widget."""
+
+    def close(self) -> Any:
+        """Remove the widget from its pages."""
 
 
 def cell_id_of(context: contextvars.Context) -> str:
@@ -245,15 +251,15 @@ class KeptWidgets:
     """Widgets of displays that have ended and that no page has acknowledged yet."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, ProgressWidget] = OrderedDict()
+        self._kept: OrderedDict[int, Closable] = OrderedDict()
 
-    def keep(self, widget: ProgressWidget) -> None:
+    def keep(self, widget: Closable) -> None:
         """Keep a widget; the oldest of too many is closed."""
         self._kept[id(widget)] = widget
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)[1].close()
 
-    def close(self, widget: ProgressWidget) -> None:
+    def close(self, widget: Closable) -> None:
         """Close a widget, kept or not."""
         self._kept.pop(id(widget), None)
         widget.close()
