@@ -103,7 +103,7 @@ def remove_observer(observer: Observer) -> None:
 
 
 def observed() -> bool:
-    """Whether anybody listens, so that events nobody wants are not made."""
+    """Whether there are observers; without any, no events need to be made."""
     return bool(_observers)
 
 
@@ -147,7 +147,7 @@ def known(key: bytes, origin: object | None, what: Description) -> AwaitEvent:
 
 
 def announce(awaits: Sequence[Await]) -> None:
-    """Tell the observers that these are being awaited; their keys are known."""
+    """Report to the observers that these are being awaited; their keys are known."""
     if awaits and _observers:
         now = time.monotonic()
         emit(

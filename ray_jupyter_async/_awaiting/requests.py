@@ -48,10 +48,10 @@ class Session(Protocol):
         """Deserialise what `begin` read; errors are returned, not raised."""
 
     def size(self, raw: Any) -> int | None:
-        """Give the bytes of what `begin` read, where they are known."""
+        """Return the bytes of what `begin` read, where they are known."""
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Give the ids of those that are ready now; on a reader thread."""
+        """Return the ids of those that are ready now; on a reader thread."""
 
     def read_now(self, ref: Ref) -> Any | None:
         """Read an object that needs no waiting for, or give None; any thread."""
@@ -88,7 +88,7 @@ class Pending(Protocol):
 
     @property
     def session(self) -> Session:
-        """What it belongs to."""
+        """The await or group that it belongs to."""
 
     def done(self) -> bool:
         """Whether it is settled or dropped; any thread."""

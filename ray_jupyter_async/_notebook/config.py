@@ -1,4 +1,4 @@
-"""What the user can set: `%config RayAsync`."""
+"""The user's settings: `%config RayAsync`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RayAsync(SingletonConfigurable):
     def of_shell(cls, shell: InteractiveShell) -> RayAsync:
         """Make the instance, with what the shell's configuration says.
 
-        A value there that is not a possible one is told, and its default used:
+        An impossible value there is reported, and its default used:
         IPython's ``%config`` refuses such a value and keeps it all the same, and
         a file of settings may hold one.
         """

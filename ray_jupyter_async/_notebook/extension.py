@@ -1,4 +1,4 @@
-"""Load and unload: what goes in comes out, exactly."""
+"""Load and unload: everything that is put in is taken out exactly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _loaded: Extension | None = None
 
 
 def load(shell: InteractiveShell) -> None:
-    """Put everything in; loaded already, do nothing.
+    """Put everything in; a no-op if it is loaded.
 
     A load that fails leaves nothing behind and raises what went wrong.
     """
@@ -51,7 +51,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take everything out; not loaded, do nothing.
+    """Take everything out; a no-op if it is not loaded.
 
     Awaits under way complete. One thing stays: nest-asyncio2, if a cell made
     it necessary, has no way back.
@@ -64,7 +64,7 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def is_loaded() -> bool:
-    """Tell whether it is loaded into a shell."""
+    """Whether it is loaded into a shell."""
     return _loaded is not None
 
 
@@ -81,7 +81,7 @@ def progress(refs: Iterable[Ref] | None = None) -> None:
 
 
 def retried() -> list[Ref]:
-    """Give the refs of the retries since the last call.
+    """Return the refs of the retries since the last call.
 
     See `ray_jupyter_async.retried`.
     """
@@ -94,7 +94,7 @@ def retried() -> list[Ref]:
 
 
 class Extension:
-    """What is loaded into one shell.
+    """The parts that are loaded into one shell.
 
     Attributes
     ----------
@@ -259,7 +259,7 @@ def has_front_end(shell: InteractiveShell) -> bool:
 
 
 def _terminal() -> TerminalProgress | None:
-    """Give what shows progress in a terminal; None if there is none."""
+    """Return what shows progress in a terminal; None if there is none."""
     if not is_screen(sys.stdout):
         return None
     # Not in a kernel, which has no use for rich.

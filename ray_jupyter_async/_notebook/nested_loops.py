@@ -54,7 +54,7 @@ class NestedLoops:
         except RuntimeError:
             return
         if loop in self._attached or _NAME in getattr(loop, "__dict__", {}):
-            return  # ours, or somebody else's to answer for
+            return  # ours, or patched by other code
         stand_in = self._stand_in(weakref.ref(loop), getattr(type(loop), _NAME))
         try:
             setattr(loop, _NAME, stand_in)
@@ -63,7 +63,7 @@ class NestedLoops:
         self._attached[loop] = stand_in
 
     def detach(self) -> None:
-        """Give every loop its own method back."""
+        """Restore the method of every loop."""
         for loop, stand_in in list(self._attached.items()):
             if loop.__dict__.get(_NAME) is stand_in:
                 delattr(loop, _NAME)

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-# Published without types, and not installed where nobody uses Ray Client.
+# Published without types, and installed only with Ray Client.
 import grpc  # type: ignore[import-untyped, import-not-found, unused-ignore]
 from ray.core.generated import ray_client_pb2
 from ray.util.client.client_pickler import loads_from_server
@@ -117,7 +117,7 @@ class ClientServer:
         *,
         give_up: Callable[[], bool] | None = None,
     ) -> list[bytes]:
-        """Give the ids of up to `num_returns` objects that are ready.
+        """Return the ids of up to `num_returns` objects that are ready.
 
         The server pulls them to its node, as `ray.wait` does; nothing comes
         here.
@@ -230,7 +230,7 @@ class ClientServer:
 
 
 def _failure(error: Exception) -> Exception:
-    """Tell a server that raised from one that cannot be reached."""
+    """Return whether a server cannot be reached, as opposed to one that raised."""
     # grpc's Python server answers UNKNOWN, with its message, when its code
     # raised; everything else comes from the connection, or from Ray about it.
     if isinstance(error, grpc.RpcError):

@@ -108,7 +108,7 @@ def gcs_answers(timeout: float = 1.0) -> bool | None:
 
 
 class Parent(NamedTuple):
-    """What Ray takes for the parent of the tasks that a thread submits.
+    """The parent that Ray assigns to the tasks of a thread.
 
     Attributes
     ----------

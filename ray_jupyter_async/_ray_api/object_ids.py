@@ -15,7 +15,7 @@ _NO_ACTOR = b"\xff" * 12
 
 
 def return_id(task: bytes, number: int = 1) -> bytes:
-    """Give the id of a task's return, from 1; of its generator, the first."""
+    """Return the id of a task's return, from 1; of its generator, the first."""
     return task + number.to_bytes(4, "little")
 
 

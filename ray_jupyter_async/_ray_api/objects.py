@@ -72,7 +72,7 @@ class ObjectReader:
         timeout_ms: int,
         fetch_local: bool,
     ) -> list[Ref]:
-        """Give the refs that are ready; duplicates in `refs` are an error of Ray's.
+        """Return the refs that are ready; Ray refuses duplicates in `refs`.
 
         Parameters
         ----------
@@ -83,13 +83,13 @@ class ObjectReader:
         timeout_ms : int
             Milliseconds; 0 looks and returns.
         fetch_local : bool
-            True counts an object as ready only when it is on this node, and
-            starts pulling those that are elsewhere.
+            If True, an object is ready only once it is on this node, and
+            objects elsewhere start to be pulled.
 
         Raises
         ------
         ValueError
-            When Ray knows no owner of one of the refs.
+            If Ray knows no owner of one of the refs.
         """
         with self._gate:
             ready: list[Ref] = self._core.wait(
@@ -103,8 +103,8 @@ class ObjectReader:
         Raises
         ------
         ray.exceptions.GetTimeoutError
-            When one of them is not on this node (any more), or was not read
-            because another one stands for an error: Ray gives up at that one.
+            If one of them is not (or no longer) on this node, or was not read
+            because another one is an error: Ray stops at that one.
         """
         # 2.40 has the task id before the timeout.
         with self._gate:
@@ -190,13 +190,13 @@ class ObjectReader:
         return str(info.error_message)
 
     def referenced(self) -> set[bytes]:
-        """Give the ids of all objects that this process holds references to."""
+        """Return the ids of all objects that this process holds references to."""
         with self._gate:
             counts: dict[bytes, Any] = self._core.get_all_reference_counts()
         return {bytes.fromhex(key.decode()) for key in counts}
 
     def owner(self, ref: Ref) -> bytes | None:
-        """Give the serialised address of the ref's owner, or None if unknown."""
+        """Return the serialised address of the ref's owner, or None if unknown."""
         with self._gate:
             try:
                 address: bytes = self._core.get_owner_address(ref)
@@ -277,7 +277,7 @@ class _WhileOpen(list[Raw]):
 
 
 def errors_among(raws: Sequence[Raw]) -> list[int]:
-    """Tell which of the objects that were read are errors, without loading any.
+    """Return the indices of the objects that are errors, without loading any.
 
     The metadata of an error begin with its number, those of values with a word.
     """
@@ -285,7 +285,7 @@ def errors_among(raws: Sequence[Raw]) -> list[int]:
 
 
 def size_of(raw: Raw) -> int:
-    """Give the bytes of an object as they lie in the store, before it is loaded."""
+    """Return the bytes of an object as they lie in the store, before it is loaded."""
     return 0 if raw[0] is None else len(raw[0])
 
 

@@ -7,7 +7,7 @@ same as in a local session. Imported only once a client ref is seen: it needs
 grpc.
 
 Few refs are pushed: the server sends the value when it is there, one round trip
-in all. Of many, one request tells which are ready, those are fetched in chunks,
+in all. For many refs, one request returns which are ready, those are fetched in chunks,
 and `client_readiness` looks after the others, so that an await that is cancelled
 leaves nothing behind on either side.
 
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 #: Fresh awaits that are pushed without asking what is ready first.
 FEW = 8
 #: Refs that the server may owe a push for. It holds each until it is ready, even
-#: when nobody awaits it any more, and each costs it as much as 20 in a chunk.
+#: even without awaits, and each costs it as much as 20 in a chunk.
 MAX_PUSHED = 64
 #: Bytes that one answer should hold, and the objects that it may.
 CHUNK_BYTES = 4 * 2**20
@@ -69,7 +69,7 @@ _sessions: weakref.WeakKeyDictionary[Any, ClientSession] = weakref.WeakKeyDictio
 
 
 def client_session_of(ref: Any) -> ClientSession:
-    """Give the connection that a client ref came over; asks no network.
+    """Return the connection that a client ref came over; asks no network.
 
     Also keeps the ref until its id has arrived: one that is dropped before (an
     await that is cancelled at once) waits for it in its `__del__`, on the
@@ -95,7 +95,7 @@ def client_session_of(ref: Any) -> ClientSession:
 
 
 def _take_id(ref: Any) -> None:
-    with suppress(Exception):  # its awaits are told
+    with suppress(Exception):  # its awaits fail with it
         ref.binary()
 
 
@@ -136,7 +136,7 @@ class ClientSession:
         awaits : list of Await
             Of this session; those that are done are passed over.
         ready : bool
-            Not told apart: those whose id was awaited come back with it.
+            Ignored: awaits whose id was missing come back with it.
         """
         del ready
         begun = [await_ for await_ in awaits if self._take_key(await_)]
@@ -214,7 +214,7 @@ class ClientSession:
             self._waiter.add(pending)
 
     def ready_ids(self, keys: Sequence[bytes]) -> set[bytes]:
-        """Give the ids of those that are ready; one round trip.
+        """Return the ids of those that are ready; one round trip.
 
         Raises
         ------
@@ -260,7 +260,7 @@ class ClientSession:
             self._waiter.add(awaits)  # it asks again
         except BaseException:  # SystemExit too, out of a __setstate__
             # One of them is an error, or cannot be loaded: find out which. The
-            # last few are asked for by themselves, as that tells the task's own
+            # last few are asked for one by one, which returns the task's own
             # error from others.
             half = len(awaits) // 2
             if half >= LAST_HALF:
@@ -288,7 +288,7 @@ class ClientSession:
             self.fail([await_], _unknown(await_.ref))
 
     def size(self, raw: Any) -> int | None:
-        """Give None: an answer may come in parts, or loaded already."""
+        """Return None: an answer may come in parts, or loaded already."""
         del raw
         return None
 
@@ -318,7 +318,7 @@ class ClientSession:
         raise error
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Give the ids of those that are ready now; on a reader thread.
+        """Return the ids of those that are ready now; on a reader thread.
 
         Values come to this process when they are asked for, so that
         `fetch_local` makes no difference.
@@ -341,7 +341,7 @@ class ClientSession:
         raise self.ended()
 
     def read_now(self, ref: Ref) -> Any | None:
-        """Give None: every look at the server takes a round trip."""
+        """Return None: every look at the server takes a round trip."""
         del ref
         return None
 

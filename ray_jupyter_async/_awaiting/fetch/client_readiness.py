@@ -1,8 +1,8 @@
 """Which pending refs of a Ray Client connection are ready, for many at once.
 
 One thread, one request at a time that the server holds until something is ready
-or a round is over. It carries ids alone: a ref that nobody awaits any more is
-released at once, round or not.
+or a round is over. It carries only ids: a ref that is no longer awaited is released
+at once, even during a round.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ClientWaiter:
             self._running = False
 
     def _forget(self) -> None:
-        """Let go of awaits that are done or have lost their loop."""
+        """Drop awaits that are done or whose loop is closed."""
         for key, awaits in list(self._waiting.items()):
             left = [
                 await_
@@ -157,7 +157,7 @@ class ClientWaiter:
     def _sort_out(self, keys: list[bytes]) -> None:
         """Fail the awaits of refs that the server does not know, and no others.
 
-        A ref that was let go of since is unknown too, and nobody's.
+        A ref that was released meanwhile is unknown too, and has no awaits.
         """
         self._forget()
         keys = [key for key in keys if key in self._waiting]

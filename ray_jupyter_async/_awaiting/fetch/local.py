@@ -218,7 +218,7 @@ class LocalSession:
         """Read what is on this node now; on a reader thread.
 
         Starts pulling what is elsewhere. What cannot be read, for whatever reason,
-        is not among the answers: awaited by itself it will tell.
+        is not among the answers: awaited by itself it raises its own error.
 
         Returns
         -------
@@ -338,11 +338,11 @@ class LocalSession:
         return None if raw is None else self.describe(raw)
 
     def size(self, raw: Any) -> int | None:
-        """Give the bytes of an object as they lie in the store."""
+        """Return the bytes of an object as they lie in the store."""
         return size_of(raw)
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Give the ids of those that are ready now; on a reader thread.
+        """Return the ids of those that are ready now; on a reader thread.
 
         Raises
         ------

@@ -45,7 +45,7 @@ SLICE = 1024
 #: most this many seconds.
 LATE_SHARE = 0.01
 LATE_SECONDS = 0.01
-#: Of what was read, how much is let go of before the GIL may change hands.
+#: Objects read that are released before the GIL may change hands.
 LET_GO_STEP = 128
 
 
@@ -103,11 +103,11 @@ class Readers:
         self._raw.append((await_, ref, raw))
 
     def load_soon(self) -> None:
-        """Make sure that somebody loads what was queued; any thread."""
+        """Make sure that a reader loads what was queued. Thread-safe."""
         self.call(_nothing)
 
     def let_go(self, raws: list[Any]) -> None:
-        """Empty a list of what was read; on a reader, when nobody waits for more.
+        """Empty a list of read objects; on a reader, when no more are waited for.
 
         It takes longer than reading: for each buffer Ray calls the object store. In
         steps, because it keeps the GIL meanwhile.
@@ -117,7 +117,7 @@ class Readers:
             self.moved()
 
     def moved(self) -> None:
-        """Say that a long job is not held up, see `help_out`; on a reader."""
+        """Record progress of a long job, see `help_out`; on a reader."""
         self._progress += 1
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
@@ -178,7 +178,7 @@ class Readers:
             self._threads -= 1
             # From Python 3.12 on no thread starts while the interpreter ends: an
             # object that becomes ready then has nobody left to be read for. Only
-            # the message tells: in 3.12 `sys.is_finalizing` is not true yet when
+            # the message shows it: in 3.12 `sys.is_finalizing` is not true yet when
             # Ray's exit handler shuts it down.
             if "interpreter shutdown" not in str(error):
                 raise

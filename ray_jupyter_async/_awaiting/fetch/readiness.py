@@ -1,6 +1,6 @@
 """Which of the awaited objects exist yet, without reading or pinning them.
 
-Newer Ray tells it by a callback for each ref. Older Ray, and every pull from
+Newer Ray calls back for each ref. Older Ray, and every pull from
 another node, is asked in rounds by a waiter thread: one for the newcomers, in
 short rounds, and one for those that take long, in rounds that grow with what a
 round costs, so that many idle refs cost next to nothing.
@@ -50,7 +50,7 @@ class Group:
         self.awaits = awaits
 
     def loaded_soon(self, raw: Any) -> None:
-        """Have the value deserialised, for each await anew: none is shared."""
+        """Have the value deserialised once per await: none is shared."""
         for await_ in self.awaits:
             readers.loaded_soon(await_, self.ref, raw)
 
@@ -107,7 +107,7 @@ class _WhenReady:
 
     def __call__(self, _error: BaseException | None) -> None:
         # An object that stands for an error is ready, too; so is one that can no
-        # longer come to exist. Reading it tells.
+        # longer come to exist. Reading it finds out.
         await_ = self._await()
         if await_ is not None:
             await_.unwatch = None
@@ -118,7 +118,7 @@ class _WhenReady:
 def _lanes(
     name: str, session: Session, objects: ObjectReader, *, fetch_local: bool
 ) -> _Waiter:
-    """Give the newcomers' waiter; it passes on to one for those that take long."""
+    """Return the newcomers' waiter; it passes on to one for those that take long."""
     long = _Waiter(f"{name}-long", session, objects, fetch_local, LONG_ROUND_MS)
     return _Waiter(name, session, objects, fetch_local, (1, SHORT_ROUND_MS), then=long)
 
@@ -161,7 +161,7 @@ class _Waiter:
         self._arrived = threading.Event()
         self._inbox: deque[tuple[float, Await]] = deque()
         self._running = False
-        #: What a round asks for: made anew only when that has changed.
+        #: Refs of a round; rebuilt only when they have changed.
         self._asked: tuple[list[Ref], dict[bytes, list[Await]]] | None = None
         #: Seconds that it took to ask for all of them.
         self._cost = 0.0
@@ -241,7 +241,7 @@ class _Waiter:
                     refs, 1, timeout_ms=min(max(round_ms, shortest), longest)
                 )
         except ValueError:
-            # Ray forgot the owner of one of them. The session tells which.
+            # Ray forgot the owner of one of them. The session finds out which.
             for awaits in by_key.values():
                 self._hand_back(awaits, waiting)
             return
@@ -278,7 +278,7 @@ class _Waiter:
 
 
 def _by_key(waiting: Iterable[Await]) -> tuple[list[Ref], dict[bytes, list[Await]]]:
-    """Give each ref once, and who awaits it by its id."""
+    """Return each ref once, and its awaits by id."""
     by_key: dict[bytes, list[Await]] = {}
     refs: list[Ref] = []
     for await_ in waiting:

@@ -25,7 +25,7 @@ _parents_core: Any = None
 
 
 def session_of(ref: object) -> Session:
-    """Give the session that can answer for a ref.
+    """Return the session that can answer for a ref.
 
     Cheap, and never asks the network: it runs on the event loop for each await.
 
@@ -51,7 +51,7 @@ def all_local(refs: Sequence[object]) -> bool:
 
 
 def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
-    """Give the session of each ref; cheap for many, as `session_of` for each.
+    """Return the session of each ref; cheap for many, as `session_of` for each.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
 
 
 def local_session_of(ref: object) -> LocalSession:
-    """Give the session of a ref that must not be Ray Client's.
+    """Return the session of a ref that must not be Ray Client's.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def require_session() -> None:
 
 
 def not_a_ref(given: object, expected: str = "a ray.ObjectRef") -> str:
-    """Say what was given where a ref was expected, and what may be meant."""
+    """Return a message: what was given instead of a ref, and what may be meant."""
     kind = f"{type(given).__module__}.{type(given).__qualname__}"
     message = f"expected {expected}, got {shown(given)} of type {kind}"
     if isinstance(given, (list, tuple, set, frozenset)):

@@ -1,4 +1,4 @@
-"""Readiness of refs that nobody awaits: no value is fetched, nothing is pinned."""
+"""Readiness of refs without awaits: no value is fetched, nothing is pinned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Seconds between two rounds of asking where Ray has no callback (before 2.60).
 ROUND_SECONDS = 0.2
 
-#: Seconds between two looks for refs that nobody holds any more, at the least,
+#: Least seconds between two looks for refs without any reference left,
 #: and the share of a core that these looks may take.
 RELEASED_SECONDS = 1.0
 RELEASED_SHARE = 0.01
@@ -33,14 +33,14 @@ RELEASED_SHARE = 0.01
 #: Takes a ref's id and what the object is (`VALUE` or an error), None if that
 #: is not known: it lies on another node.
 OnReady = Callable[[bytes, Description | None], None]
-#: Takes the id of a ref that everybody let go of before it was ready.
+#: Takes the id of a ref whose last reference was dropped before it was ready.
 OnReleased = Callable[[bytes], None]
 
 
 def watch_ready(
     refs: Sequence[Ref], on_ready: OnReady, on_released: OnReleased
 ) -> Callable[[], None]:
-    """Tell of each ref, once, that its object exists or that it was let go of.
+    """Call back once per ref: its object exists, or its last reference was dropped.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class _Watch:
             ).start()
 
     def _find_released(self) -> None:
-        # Ray drops the callback of a ref that everybody let go of.
+        # Ray drops the callback of a ref whose last reference was dropped.
         pause = RELEASED_SECONDS
         while self._unwatch and not self._stopped.wait(pause):
             began = time.monotonic()

@@ -61,7 +61,7 @@ _IDLE = frozenset({"asyncio", "selectors"})
 
 
 class Place(enum.Enum):
-    """What the signal has found running."""
+    """The code that a signal interrupts."""
 
     #: Code of a cell, called by IPython: an exception ends the cell.
     CELL = "cell"
@@ -76,7 +76,7 @@ class Place(enum.Enum):
 
 
 def place_of(frame: FrameType | None, user_names: dict[str, object]) -> Place:
-    """Tell what runs at `frame`, the argument of a signal handler.
+    """Return what runs at `frame`, the argument of a signal handler.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _is_busy(frame: FrameType, module: str, inner: FrameType | None) -> bool:
 
 
 def _place_in_loop(outermost: FrameType | None, *, of_user: bool) -> Place:
-    """Tell whose task or callback is stepped, by its outermost frame."""
+    """Return whose task or callback is stepped, by its outermost frame."""
     if outermost is None:
         return Place.KERNEL  # the loop's own work
     package = _package(str(outermost.f_globals.get("__name__")))

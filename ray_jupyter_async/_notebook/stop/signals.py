@@ -89,7 +89,7 @@ class Interrupts:
 
     @property
     def status(self) -> str:
-        """What `%ray_async` tells of it."""
+        """The status that `%ray_async` prints."""
         return "prompt, in code of cells only" if self._attached else NOT_MAIN
 
     def attach(self) -> None:
@@ -120,7 +120,7 @@ class Interrupts:
                 signal.signal(signal.SIGINT, self._handler)
 
     def detach(self) -> None:
-        """Give the kernel its own handling back, also of the request it is in."""
+        """Restore the kernel's own handling, also of the current request."""
         if not self._attached:
             return
         self._attached = False
@@ -141,7 +141,7 @@ class Interrupts:
             self._outer.append((cell_id, self.interrupted))
         self.interrupted = False
         running = self._async_cell
-        # Of the cell with the %load_ext nobody tells the end.
+        # No hook reports the end of the cell with the %load_ext.
         if running is not None and not running.task.done():
             return
         handler = signal.getsignal(signal.SIGINT)
@@ -152,7 +152,7 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._handler)
 
     def cell_ended(self, cell_id: Hashable) -> None:
-        """Give an async cell the handler back that was there when it began."""
+        """Restore the handler that was set when an async cell began."""
         cell = self._async_cell
         if cell is None or cell.id not in (cell_id, None) or not _in_main_thread():
             return
@@ -170,7 +170,7 @@ class Interrupts:
                 return
 
     def _awaits(self, handler: object) -> bool:
-        """Whether this handler tells that the cell that begins may await."""
+        """Whether this handler shows that the new cell may await."""
         if self._kernel is None:
             return handler is signal.default_int_handler
         # ipykernel 6.29 to 7.4, around each async cell in the main thread.
@@ -220,7 +220,7 @@ class Interrupts:
             self.interrupted = self._raised = True
             signal.default_int_handler(signum, frame)
         if place is Place.MESSAGE and (cell is None or since > _BLOCKED):
-            # Of the cell that awaits meanwhile, the turn comes after this.
+            # The cell that awaits meanwhile has its turn after this.
             self._pressed = None if cell is None else now
             self._raised = True
             signal.default_int_handler(signum, frame)
