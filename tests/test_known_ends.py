@@ -8,10 +8,8 @@ from ray_jupyter_async._awaiting.error_text import VALUE, Description
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._display.refs_table import refs_table
 from ray_jupyter_async._ray_api.object_ids import return_id
-from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
-from ray_jupyter_async._tracking.counts.error_groups import Failure
+from ray_jupyter_async._tracking.events import Failure, Submission, TaskEvent
 from ray_jupyter_async._tracking.snapshots import RefState
-from ray_jupyter_async._tracking.sources.submissions import Submission
 from ray_jupyter_async._tracking.tracker import Tracker
 
 TASK = b"t" * 24

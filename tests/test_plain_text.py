@@ -28,8 +28,9 @@ from ray_jupyter_async._display.widget.ref_messages import OpenLine
 from ray_jupyter_async._display.widget.widget import widget_state
 from ray_jupyter_async._notebook.task_words import count, did_not_stop
 from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
-from ray_jupyter_async._tracking.counts.error_groups import ErrorGroups, Failure
+from ray_jupyter_async._tracking.counts.error_groups import ErrorGroups
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
+from ray_jupyter_async._tracking.events import Failure
 from ray_jupyter_async._tracking.foreign_text import LONGEST_NAME, clean, clean_name
 from ray_jupyter_async._tracking.refs.columns import RefColumns
 from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress, RefState

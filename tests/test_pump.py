@@ -17,7 +17,7 @@ from harness.polling import poll
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._display.cell import Cell
 from ray_jupyter_async._display.pump import Pump
-from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
+from ray_jupyter_async._tracking.events import TaskEvent
 from ray_jupyter_async._tracking.snapshots import RefState
 from ray_jupyter_async._tracking.tracker import Tracker
 

@@ -7,19 +7,17 @@ import pytest
 from ray_jupyter_async._awaiting.error_text import describe_text
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._tracking.cluster.pending_reasons import Node, why_waiting
-from ray_jupyter_async._tracking.cluster.task_events import TaskEvent
 from ray_jupyter_async._tracking.counts.error_groups import (
     MAX_GROUPS,
     OTHER_ERRORS,
     ErrorGroups,
-    Failure,
 )
 from ray_jupyter_async._tracking.counts.pace import Pace
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
+from ray_jupyter_async._tracking.events import Failure, TaskEvent, WatchEvent
 from ray_jupyter_async._tracking.refs.store import AWAITED, LineRecords, Records
 from ray_jupyter_async._tracking.snapshots import RefRecord, RefState
 from ray_jupyter_async._tracking.tracker import Tracker
-from ray_jupyter_async._tracking.watched_refs import WatchEvent
 
 
 def key(number):

@@ -12,9 +12,8 @@ from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._ray_api.object_ids import return_id
 from ray_jupyter_async._tracking import inbox as ledger_module
 from ray_jupyter_async._tracking.counts import line as lines_module
-from ray_jupyter_async._tracking.sources.submissions import Submission
+from ray_jupyter_async._tracking.events import Submission, WatchEvent
 from ray_jupyter_async._tracking.tracker import Tracker
-from ray_jupyter_async._tracking.watched_refs import WatchEvent
 
 STATES = (
     *("resolved", "ready", "failed", "cancelled", "released", "unknown", "pending"),

@@ -21,8 +21,7 @@ from .snapshots import RefState
 
 if TYPE_CHECKING:
     from .._awaiting.events import AwaitEvent
-    from .sources.submissions import Submission
-    from .watched_refs import WatchEvent
+    from .events import Submission, WatchEvent
 
 # Records that nobody has drained for so long are applied by who records them.
 _DRAIN_EVERY = 2.0

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from .._awaiting.error_text import Description
-    from .cluster.task_events import TaskEvent
+    from .events import Submission, TaskEvent
     from .refs.columns import RefColumns
-    from .sources.submissions import Submission
     from .watched_refs import Ref, Watcher
 
 #: How many refs are remembered by default (`RayAsync.remembered_refs`).

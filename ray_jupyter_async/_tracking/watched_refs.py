@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._awaiting.error_text import Description
 from .._awaiting.events import Outcome
+from .events import WatchEvent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -32,20 +33,6 @@ Watcher = Callable[
 becomes ready, with its id and what it is (`VALUE`, an error, or None for what
 is not known); the second with its id when the last reference to it was dropped before.
 What it returns ends the watch. It must not pin the refs."""
-
-
-class WatchEvent(NamedTuple):
-    """One thing that happened to one watched ref; the fields of `AwaitEvent`."""
-
-    kind: Literal["watched", "ready", "unwatched", "cancelling"]
-    key: bytes
-    origin: object | None
-    at: float
-    outcome: Outcome | None = None
-    error: str | None = None
-    message: str = ""
-    traceback: str = ""
-    size: None = None
 
 
 class Watches:

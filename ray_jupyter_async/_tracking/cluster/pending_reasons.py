@@ -22,7 +22,7 @@ from ..snapshots import RefState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .task_events import TaskEvent
+    from ..events import TaskEvent
 
 logger = logging.getLogger("ray_jupyter_async")
 

@@ -20,11 +20,12 @@ from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
 from ..sources.submissions import MOST_DEPENDENCIES
 from .health import ClusterHealth
 from .pending_reasons import Node, read_actor, read_nodes, why_waiting
-from .task_events import TaskEvent, read_task_events
+from .task_events import read_task_events
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
+    from ..events import TaskEvent
     from ..sources.submissions import Submissions
     from ..tracker import Tracker
 

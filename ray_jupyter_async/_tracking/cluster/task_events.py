@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..._awaiting.error_text import LONGEST_TRACEBACK, cut_middle, describe_text
 from ..._ray_api.connection import connected
 from ..._ray_api.shutdown_gate import ClosedError
-from ..counts.error_groups import Failure
+from ..events import Failure, TaskEvent
 from ..foreign_text import clean_name
 from ..snapshots import RefState
 
@@ -31,56 +31,6 @@ logger = logging.getLogger("ray_jupyter_async")
 _ID_FIELD = b"\n\x18"
 _ID = slice(2, 26)
 _NANO = 1e-9
-
-
-class TaskEvent(NamedTuple):
-    """What is known of the last attempt of a task.
-
-    All times are seconds of this process's ``time.monotonic()``, converted from
-    the wall clock of the node that took them: between machines they are as good
-    as these agree.
-
-    Attributes
-    ----------
-    task
-        The task's id.
-    state
-        One of PENDING_ARGS, PENDING_NODE, RUNNING, READY, FAILED and CANCELLED.
-    status
-        Ray's own word: ``"PENDING_NODE_ASSIGNMENT"``.
-    at
-        When it came to be in this state.
-    started, ended
-        When it began and ended to run; None if it has not, as far as is known.
-    node
-        The address of its node, or the beginning of the node's id; "" if unknown.
-    worker
-        The process id; 0 if unknown.
-    attempt
-        0 for the first.
-    failure
-        Why it failed; None if it has not.
-    retried_for
-        What became of the attempt before: ``"worker died"``, ``"node lost"``.
-    resources
-        What it needs, ``{"CPU": 1.0}``; empty if unknown.
-    actor
-        Whose method it is; empty for a function.
-    """
-
-    task: bytes
-    state: RefState
-    status: str
-    at: float
-    started: float | None
-    ended: float | None
-    node: str
-    worker: int
-    attempt: int
-    failure: Failure | None
-    retried_for: str
-    resources: Mapping[str, float]
-    actor: bytes
 
 
 def read_task_events(wanted: Collection[bytes]) -> dict[bytes, TaskEvent]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..._awaiting.events import Outcome
 from ..._ray_api.object_ids import TASK_ID_BYTES
+from ..events import Failure
 from ..refs.store import (
     AGAIN,
     AWAITED,
@@ -33,7 +34,6 @@ from ..refs.transitions import (
     TASK_CANCELLED,
 )
 from ..snapshots import CellProgress, RefState
-from .error_groups import Failure
 from .line import LineTally, line_of
 from .wait_clock import WaitClock
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from ..._awaiting.events import AwaitEvent
+    from ..events import WatchEvent
     from ..refs.shared import SharedRefs
-    from ..watched_refs import WatchEvent
 
 
 class CellCounts:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..._ray_api.object_ids import TASK_ID_BYTES
+from ..events import Failure
 from ..refs.store import (
     ASKED_TO_END,
     AWAITED,
@@ -23,13 +24,12 @@ from ..refs.store import (
 from ..refs.transitions import SETTLED, TASK_CANCELLED
 from ..snapshots import RefState
 from .cell import CellCounts
-from .error_groups import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from ..._awaiting.error_text import Description
-    from ..cluster.task_events import TaskEvent
+    from ..events import TaskEvent
     from .line import LineTally
 
 

@@ -5,17 +5,12 @@ Only text is kept, and little of it: no exception and no frame ever comes here.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..._awaiting.error_text import cut_middle
-from ..foreign_text import clean, clean_name, encodable, exact
+from ..events import LONGEST_TRACEBACK, Failure
 from ..snapshots import ErrorGroup
 
 MAX_GROUPS = 20
 OTHER_ERRORS = "other errors"
-#: Characters.
-LONGEST_TRACEBACK = 6_000
-_LONGEST_MESSAGE = 1_000
 
 
 class _Group:
@@ -27,31 +22,6 @@ class _Group:
         self.again = 0
         self.full = ""
         self.task: bytes | None = None
-
-
-class Failure(NamedTuple):
-    """What is told of one error.
-
-    Attributes
-    ----------
-    kind, message : str
-        As in `ErrorGroup`.
-    traceback : str
-        The remote one, "" if it is not known (any more).
-    """
-
-    kind: str
-    message: str = ""
-    traceback: str = ""
-
-    @classmethod
-    def of(cls, kind: object, message: object = "", traceback: object = "") -> Failure:
-        """Return a failure made of texts from elsewhere, which may be any."""
-        return cls(
-            clean_name(kind),
-            clean(message, _LONGEST_MESSAGE),
-            encodable(cut_middle(exact(traceback), LONGEST_TRACEBACK)),
-        )
 
 
 class ErrorGroups:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from ..counts.cell import CellCounts
-    from ..counts.error_groups import Failure
+    from ..events import Failure
     from ..snapshots import RefState
 
 

@@ -18,7 +18,7 @@ from ray import ObjectRef
 from ..._interruptible import interruptible
 from ..._ray_api.core_worker import local_implementation
 from ..._replaced import Link, replaced
-from ..watched_refs import WatchEvent
+from ..events import WatchEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

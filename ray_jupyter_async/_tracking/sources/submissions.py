@@ -14,12 +14,13 @@ import importlib
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..._awaiting.events import origin
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
 from ..._ray_api.submit_hook import SubmitHook, hook_method
 from ..bounded_dict import Recent
+from ..events import Submission
 from ..foreign_text import clean_name, exact
 from ..retries import GENERATOR, Resubmissions
 from .submitters import Submitters
@@ -37,40 +38,6 @@ _MOST_FRESH = 200_000
 _MANY_FRESH = 10_000
 #: Of the tasks whose results a task takes as arguments, so many are remembered.
 MOST_DEPENDENCIES = 16
-
-
-class Submission(NamedTuple):
-    """One task that was submitted.
-
-    Attributes
-    ----------
-    key : bytes
-        The id of its first return.
-    returns : int
-        How many refs came of it; 1 for a generator, whose items join when they
-        are awaited.
-    name : str
-    origin : Hashable or None
-        `events.origin` as it was.
-    at : float
-        ``time.monotonic()``.
-    followed : bool
-        Whether `Submissions.unfinished` covers it.
-    """
-
-    key: bytes
-    returns: int
-    name: str
-    origin: Hashable | None
-    at: float
-    followed: bool
-
-    def ids(self) -> list[bytes]:
-        """Give the ids of all refs that came of it."""
-        if self.returns == 1:
-            return [self.key]
-        task = self.key[:TASK_ID_BYTES]
-        return [return_id(task, number) for number in range(1, self.returns + 1)]
 
 
 class Submissions:
