@@ -13,8 +13,9 @@ import ray
 from harness.polling import poll
 from ray_jupyter_async._awaiting.events import origin
 from ray_jupyter_async._awaiting.fetch.watch import watch_ready
-from ray_jupyter_async._tracking import retries
-from ray_jupyter_async._tracking.retries import Resubmissions, Retries
+from ray_jupyter_async._tracking.retries import Retries
+from ray_jupyter_async._tracking.sources import kept_arguments
+from ray_jupyter_async._tracking.sources.kept_arguments import KeptArguments
 from ray_jupyter_async._tracking.sources.submissions import Submissions
 from ray_jupyter_async._tracking.tracker import Tracker
 
@@ -108,7 +109,7 @@ def test_what_failed_runs_again_with_the_same_arguments(notebook, path):
     assert {notebook.submissions.origin_of(ref.binary()) for ref in again} == {CELL}
     # Each once.
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [retries.AGAIN] * 2)
+    assert notebook.retry("need") == (0, [kept_arguments.AGAIN] * 2)
 
 
 def test_a_retry_that_fails_can_be_retried_in_its_own_line(notebook, path):
@@ -150,7 +151,7 @@ def test_arguments_that_are_large_or_no_plain_values_are_not_kept(value):
     def function():
         pass
 
-    kept = Resubmissions()
+    kept = KeptArguments()
     kept.keep(b"first", function, "", (value,), None, {})
     kept.keep(b"named", function, "", (), {"value": value}, {})
     kept.keep(b"plain", function, "", (1,), {"value": 1}, {})
@@ -162,7 +163,7 @@ def test_arguments_are_kept_if_they_are_few_those_in_tuples_counted(args):
     def function():
         pass
 
-    kept = Resubmissions()
+    kept = KeptArguments()
     kept.keep(b"many", function, "", args, None, {})
     kept.keep(
         b"named", function, "", (), dict(zip("abcdefghi", args, strict=False)), {}
@@ -179,7 +180,7 @@ def test_arguments_that_change_later_are_kept_as_they_were():
             given.append((args, kwargs, options))
 
     function = Function()
-    kept = Resubmissions()
+    kept = KeptArguments()
     args, kwargs = [1], {"value": 1}
     kept.keep(b"task", function, "", args, kwargs, {})
     args.append(2)
@@ -202,7 +203,7 @@ def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
     refs.append(need.remote(str(path), 1, named=own))
     notebook.watch(*refs)
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [retries.NOT_PLAIN] * 3)
+    assert notebook.retry("need") == (0, [kept_arguments.NOT_PLAIN] * 3)
     key = put.hex()
     del put, own, array
     gc.collect()
@@ -227,8 +228,8 @@ def test_neither_actors_nor_functions_are_kept_alive(notebook, path):
     assert actor() is None
     assert function() is None
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("Reader.need") == (0, [retries.GONE])
-    assert notebook.retry("inner") == (0, [retries.GONE])
+    assert notebook.retry("Reader.need") == (0, [kept_arguments.GONE])
+    assert notebook.retry("inner") == (0, [kept_arguments.GONE])
 
 
 def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
@@ -242,23 +243,23 @@ def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
         for ref in generator:
             ray.get(ref)
     task = generator._generator_ref.binary()[:24]
-    with pytest.raises(retries.NotKeptError, match=retries.GENERATOR):
-        notebook.submissions.again.submit(task, "items")
+    with pytest.raises(kept_arguments.NotKeptError, match=kept_arguments.GENERATOR):
+        notebook.submissions.kept_arguments.submit(task, "items")
     ref = need.remote(str(path))
     notebook.submissions.uninstall()
     untracked = need.remote(str(path))
     notebook.watch(ref, untracked)
     notebook.wait_for("other refs")
     assert notebook.retries.retryable(CELL) == {}
-    assert notebook.retry("need") == (0, [retries.TOO_LONG_AGO])
-    assert notebook.retry("other refs") == (0, [retries.TOO_LONG_AGO])
+    assert notebook.retry("need") == (0, [kept_arguments.TOO_LONG_AGO])
+    assert notebook.retry("other refs") == (0, [kept_arguments.TOO_LONG_AGO])
 
 
 def test_what_is_kept_is_bounded():
     def function():
         pass
 
-    kept = Resubmissions()
+    kept = KeptArguments()
     for number in range(5_000):
         kept.keep(b"%d" % number, function, "", (number,), None, {})
     assert kept.tasks() == [b"%d" % number for number in range(4_000, 5_000)]

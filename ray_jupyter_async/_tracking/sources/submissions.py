@@ -2,7 +2,7 @@
 
 Only here is Ray's private submit API touched. The hook remembers ids, a name, a
 cell and a time per task: no ref and no handle. Of the last tasks it also keeps
-arguments that are small plain values, see `retries`. A task id names all that
+arguments that are small plain values, see `kept_arguments`. A task id names all that
 comes of the task: each of ``num_returns`` refs, and every item of a generator.
 """
 
@@ -22,7 +22,7 @@ from ..._ray_api.submit_hook import SubmitHook, hook_method
 from ..bounded_dict import Recent
 from ..events import Submission
 from ..foreign_text import clean_name, exact
-from ..retries import GENERATOR, Resubmissions
+from .kept_arguments import GENERATOR, KeptArguments
 from .submitters import Submitters
 
 PUT_NAME = "ray.put"
@@ -70,7 +70,7 @@ class Submissions:
         self._streams: Recent[bytes, bool] = Recent(limit)
         self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
         #: How the last tasks can be submitted again.
-        self.again = Resubmissions()
+        self.kept_arguments = KeptArguments()
         #: Called now and then while many submissions wait to be taken; it may
         #: only wake somebody up.
         self.on_many: Callable[[], None] | None = None
@@ -112,7 +112,7 @@ class Submissions:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-        self.again.clear()
+        self.kept_arguments.clear()
 
     def name_of(self, key: bytes) -> str:
         """Return the name of a ref.
@@ -207,7 +207,7 @@ class Submissions:
             name = known
         task = self._remember(submitted, name, args)
         if task is not None:
-            self.again.keep(task, function, "", args, kwargs, options)
+            self.kept_arguments.keep(task, function, "", args, kwargs, options)
 
     def _note_method(
         self,
@@ -231,7 +231,9 @@ class Submissions:
             name = known
         task = self._remember(submitted, name, args)
         if task is not None:
-            self.again.keep(task, actor, method._method_name, args, kwargs, options)
+            self.kept_arguments.keep(
+                task, actor, method._method_name, args, kwargs, options
+            )
 
     def _note_group(self, submitted: Any, *_: Any) -> None:
         if type(submitted) is self._ref_type:
@@ -275,7 +277,7 @@ class Submissions:
         if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
             self.on_many()
         if streams:
-            self.again.refuse(task, GENERATOR)
+            self.kept_arguments.refuse(task, GENERATOR)
             return None
         return task
 
@@ -289,7 +291,7 @@ class Submissions:
         self._dependencies[task] = tuple(made_by[:MOST_DEPENDENCIES])
 
     def _session_ends(self) -> None:
-        self.again.clear()
+        self.kept_arguments.clear()
         if self.on_session_end is not None:
             self.on_session_end()
 
