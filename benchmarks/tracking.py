@@ -13,7 +13,8 @@ from ray.actor import ActorMethod
 from ray.remote_function import RemoteFunction
 
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
-from ray_jupyter_async._tracking.sources.submissions import Submissions, _Hook
+from ray_jupyter_async._ray_api.submit_hook import SubmitHook
+from ray_jupyter_async._tracking.sources.submissions import Submissions
 from ray_jupyter_async._tracking.tracker import Tracker
 
 from .loads import Echo
@@ -115,7 +116,8 @@ def _without_ray(submissions: Submissions, owner: Any, known: Any) -> tuple[Any,
     note = submissions._note_method
     if owner is RemoteFunction:
         note = submissions._note_function
-    return plain, _Hook(Nothing, note).wrapper
+    SubmitHook(Nothing, "_remote", note)
+    return plain, Nothing._remote
 
 
 def _recording(refs: int) -> tuple[float, float]:
