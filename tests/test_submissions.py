@@ -197,10 +197,12 @@ def test_threads_beyond_the_limit_are_not_followed(submissions, monkeypatch):
 
 def test_placement_group_has_its_own_name(submissions):
     group = ray.util.placement_group([{"CPU": 0.001}])
-    try:
-        assert submissions.name_of(group.ready().binary()) == "placement group"
-    finally:
-        ray.util.remove_placement_group(group)
+    ref = group.ready()
+    # Of a group that is removed before it is ready, Ray (2.60) may keep the CPU for
+    # good: one time in five.
+    ray.get(ref)
+    ray.util.remove_placement_group(group)
+    assert submissions.name_of(ref.binary()) == "placement group"
 
 
 def test_end_of_an_actor_is_not_a_users_task(submissions):

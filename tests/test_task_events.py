@@ -220,8 +220,13 @@ def test_a_retry_is_told_with_its_reason(tracked, tmp_path):
     ray.get(ref)
 
 
+def free_cpus():
+    return ray.available_resources().get("CPU")
+
+
 def test_why_refs_wait(tracked, slow_actor):
     actor, path = slow_actor
+    poll(lambda: free_cpus() == 2, 30, what="both CPUs, which earlier tests have used")
     held = [takes_cpu.remote(str(path)) for _ in range(5)]
     after = quick.remote(held[0])
     gpu = needs_gpu.remote()
