@@ -6,6 +6,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,7 +14,8 @@ from ray.actor import ActorMethod
 from ray.remote_function import RemoteFunction
 
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
-from ray_jupyter_async._ray_api.submit_hook import SubmitHook
+from ray_jupyter_async._ray_api.submit_hook import note_call
+from ray_jupyter_async._replaced import calls_noted
 from ray_jupyter_async._tracking.sources.submissions import Submissions
 from ray_jupyter_async._tracking.tracker import Tracker
 
@@ -60,16 +62,24 @@ def _echo(value: Any) -> Any:
 def _submit_row(name: str, owner: Any, submit: Callable[[], Any]) -> str:
     submissions = Submissions()
     known, submitter, args, options = _call_of(owner, submit)
-    hook_off, hook_on = _without_ray(submissions, owner, known)
+
+    class Nothing:
+        def _remote(self, *_args: Any, **_options: Any) -> Any:
+            return known
+
+    hook_off = Nothing._remote
+    note = partial(note_call, submissions._note_task, owner is ActorMethod)
     off, on, through, past = [], [], [], []
-    for _ in range(_ROUNDS):
-        off.append(_time(submit))
-        submissions.install()
-        on.append(_time(submit))
-        submissions.uninstall()
-        through.append(_time(lambda: hook_on(submitter, *args, **options)))
-        past.append(_time(lambda: hook_off(submitter, *args, **options)))
-        submissions.take_fresh()
+    with calls_noted(Nothing, "_remote", note):
+        hook_on = Nothing._remote
+        for _ in range(_ROUNDS):
+            off.append(_time(submit))
+            submissions.install()
+            on.append(_time(submit))
+            submissions.uninstall()
+            through.append(_time(lambda: hook_on(submitter, *args, **options)))
+            past.append(_time(lambda: hook_off(submitter, *args, **options)))
+            submissions.take_fresh()
     untracked, tracked = statistics.median(off), statistics.median(on)
     hook = statistics.median(through) - statistics.median(past)
     share = 100 * hook / untracked
@@ -101,23 +111,6 @@ def _call_of(owner: Any, submit: Callable[[], Any]) -> tuple[Any, Any, Any, Any]
         owner._remote = original
     ray.get(known)
     return known, *calls[0]
-
-
-def _without_ray(submissions: Submissions, owner: Any, known: Any) -> tuple[Any, Any]:
-    """Give a method that submits nothing, and the same with the hook before it."""
-
-    class Nothing:
-        def _remote(self, *_args: Any, **_options: Any) -> Any:
-            return known
-
-    plain = Nothing._remote
-    submissions.install()
-    submissions.uninstall()
-    note = submissions._note_method
-    if owner is RemoteFunction:
-        note = submissions._note_function
-    SubmitHook(Nothing, "_remote", note)
-    return plain, Nothing._remote
 
 
 def _recording(refs: int) -> tuple[float, float]:

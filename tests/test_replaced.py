@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import gc
 import inspect
+import logging
 import os
 import subprocess
 import sys
@@ -20,13 +21,13 @@ import ray
 import ray.actor
 import ray.remote_function
 from ray import cloudpickle
-from ray_jupyter_async.replaced import replaced
 
 from ray_jupyter_async import patched
 from ray_jupyter_async._awaiting.events import origin
 from ray_jupyter_async._awaiting.patching import asyncio_gather
 from ray_jupyter_async._display.terminal.screen import TerminalScreen
 from ray_jupyter_async._ray_api import shutdown_gate
+from ray_jupyter_async._replaced import Replacements, calls_noted, replaced
 from ray_jupyter_async._tracking.instrumentation import Tracking
 
 # As users have them: from before the load.
@@ -242,6 +243,68 @@ def test_replacing_leaves_what_was_put_on_top():
     with replaced(owner, "name", lambda original: original + 1):
         owner.name = "theirs"
     assert owner.name == "theirs"
+
+
+def test_replacing_what_the_type_keeps_is_undone():
+    def function():
+        pass
+
+    with replaced(function, "__module__", lambda _: "elsewhere"):
+        assert function.__module__ == "elsewhere"
+    assert function.__module__ == __name__
+
+
+def test_replacing_by_a_proxy_keeps_nothing_alive():
+    class Owner:
+        name = "class"
+
+    owner = Owner()
+    gone = weakref.ref(owner)
+    with replaced(weakref.proxy(owner), "name", lambda _: "ours"):
+        assert owner.name == "ours"
+        del owner
+        assert gone() is None
+    owner = Owner()
+    with replaced(weakref.proxy(owner), "name", lambda _: "ours"):
+        pass
+    assert vars(owner) == {}
+
+
+def test_calls_are_noted_while_in():
+    owner = SimpleNamespace(double=lambda number, *, by=2: number * by)
+    seen = []
+    with calls_noted(owner, "double", lambda *call: seen.append(call)):
+        held = owner.double
+        assert held(3, by=4) == 12
+    assert held(5) == owner.double(5) == 10
+    assert seen == [(12, (3,), {"by": 4})]
+
+
+def test_error_of_a_note_does_not_reach_the_caller(caplog):
+    owner = SimpleNamespace(double=lambda number: 2 * number)
+
+    def fails(*_):
+        raise ValueError("no note")
+
+    with (
+        caplog.at_level(logging.DEBUG, "ray_jupyter_async"),
+        calls_noted(owner, "double", fails),
+    ):
+        assert owner.double(2) == 4
+    assert "no note" in caplog.text
+
+
+def test_failed_install_leaves_nothing_in():
+    owner = SimpleNamespace(name=1)
+
+    class Fails(Replacements):
+        def _replace(self, undo):
+            undo.enter_context(replaced(owner, "name", lambda _: 2))
+            undo.enter_context(replaced(owner, "missing", lambda _: 3))
+
+    with pytest.raises(AttributeError):
+        Fails().install()
+    assert vars(owner) == {"name": 1}
 
 
 def test_callback_for_the_sessions_end_keeps_no_object(ray_session):

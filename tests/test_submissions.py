@@ -15,6 +15,7 @@ import ray.remote_function
 
 from harness.polling import poll
 from ray_jupyter_async._ray_api.object_ids import TASK_ID_BYTES
+from ray_jupyter_async._tracking.sources import submissions as submissions_module
 from ray_jupyter_async._tracking.sources import submitters
 from ray_jupyter_async._tracking.sources.submissions import Submissions
 
@@ -151,10 +152,10 @@ def test_only_the_last_names_are_kept():
 
 
 def test_a_failed_naming_does_not_fail_the_submission(submissions, monkeypatch):
-    def broken(submitted, name, args):
+    def broken():
         raise RuntimeError
 
-    monkeypatch.setattr(submissions, "_remember", broken)
+    monkeypatch.setattr(submissions._submitters, "is_followed", broken)
     assert ray.get(f.remote(1)) == (1,)
 
 
@@ -166,6 +167,16 @@ def test_a_ray_without_the_method_is_warned_about_and_left(monkeypatch, caplog):
     assert "ray.actor.ActorMethod._remote" in caplog.text
     assert submissions.name_of(f.remote().binary()) == "f"
     submissions.uninstall()
+
+
+def test_backlog_of_submissions_calls_back(submissions, monkeypatch):
+    monkeypatch.setattr(submissions_module, "_BACKLOG", 3)
+    calls = []
+    for name in ("first", "second"):
+        submissions.on_backlog.append(lambda name=name: calls.append(name))
+    refs = [f.remote() for _ in range(7)]
+    assert calls == ["first", "second"] * 2
+    ray.get(refs)
 
 
 def test_threads_tasks_are_followed(submissions, gate):

@@ -345,7 +345,7 @@ def test_the_end_of_the_session_settles_what_nobody_awaits():
         tracker = Tracker(
             submissions.name_of, take_submitted=submissions.take_fresh
         )
-        submissions.on_session_end = tracker.end_session
+        submissions.on_session_end.append(tracker.end_session)
         submissions.install()
         Cancels(tracker).install()
 

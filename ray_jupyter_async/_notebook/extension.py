@@ -117,7 +117,8 @@ class Extension:
         self.tracker = self._tracking.tracker
         self.view = self._tracking.view
         self.retries = Retries(self.tracker, self._tracking.submissions)
-        self._tracking.submissions.on_session_end = self._session_ends
+        # The refs of retries are of no use without their session.
+        self._tracking.submissions.on_session_end.append(self.retries.take)
         self._terminal = None if has_front_end(shell) else _terminal()
         self._shows = has_front_end(shell) or self._terminal is not None
         self._pump = Pump(
@@ -208,11 +209,6 @@ class Extension:
             self._pump.call,
             self._kept,
         )
-
-    def _session_ends(self) -> None:
-        self.tracker.end_session()
-        # Nobody could do anything with their refs any more.
-        self.retries.take()
 
     def _cell_started(self, cell: Cell) -> None:
         self._loops.attach(nested_cell=self._cells.nested)

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import sys
 import weakref
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,7 +25,7 @@ from .._awaiting.patching.blocking_loop import can_serve, serve
 from .._awaiting.patching.blocking_tasks import can_step, step_to_end
 from .._display.plain_text import print_text
 from .._interruptible import interruptible
-from .._replaced import Link
+from .._replaced import Link, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +37,9 @@ class NestedLoops:
     """Stands in for `run_until_complete` on the loops that cells run in."""
 
     def __init__(self) -> None:
-        # What stands in each loop's dict.
-        self._attached: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._attached: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, ExitStack
+        ] = weakref.WeakKeyDictionary()
         self._warned = False
         # Where messages go: a cell's stderr, not that of a `%%capture` within it.
         self._stderr: TextIO = sys.stderr
@@ -55,18 +55,18 @@ class NestedLoops:
             return
         if loop in self._attached or _NAME in getattr(loop, "__dict__", {}):
             return  # ours, or patched by other code
-        stand_in = self._stand_in(weakref.ref(loop), getattr(type(loop), _NAME))
+        make = functools.partial(self._stand_in, weakref.ref(loop))
+        undo = ExitStack()
         try:
-            setattr(loop, _NAME, stand_in)
+            undo.enter_context(replaced(weakref.proxy(loop), _NAME, make))
         except AttributeError:
             return  # a loop of C code that cannot be attached to
-        self._attached[loop] = stand_in
+        self._attached[loop] = undo
 
     def detach(self) -> None:
         """Restore the method of every loop."""
-        for loop, stand_in in list(self._attached.items()):
-            if loop.__dict__.get(_NAME) is stand_in:
-                delattr(loop, _NAME)
+        for undo in list(self._attached.values()):
+            undo.close()
         self._attached.clear()
 
     def _stand_in(

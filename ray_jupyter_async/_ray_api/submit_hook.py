@@ -1,93 +1,137 @@
-"""Hooks on the methods of Ray by which a process submits.
-
-Each passes the call on and then notes it; what is noted is in `submissions`.
-"""
+"""Calls of Ray's submit methods, noted. Private API, seen in Ray 2.40.0 and 2.60.0."""
 
 from __future__ import annotations
 
-import functools
 import importlib
-import logging
-from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._interruptible import interruptible
-from .._replaced import Link, replaced
+from ray import ObjectRef
 
-logger = logging.getLogger("ray_jupyter_async")
+from .._log import logger
+from .._replaced import calls_noted
 
-Wrapped = Callable[..., Any]
-Note = Callable[[Any, Any, Any, Any, dict[str, Any]], None]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
 
+    NoteTask = Callable[["SubmitCall"], None]
 
-class SubmitHook(Link):
-    """One hooked method, and what notes its calls."""
-
-    def __init__(self, owner: type, method: str, note: Note) -> None:
-        self._note: Note | None = note
-        self._undo = ExitStack()
-        self._undo.enter_context(replaced(owner, method, self._wrap))
-
-    def remove(self) -> None:
-        """Take the hook out, unless somebody has wrapped it since."""
-        # Also where the wrapper must stay, nothing of ours stays alive in it.
-        self._note = None
-        self._undo.close()
-
-    def note(self, submitted: Any, submitter: Any, args: Any, options: Any) -> None:
-        """Pass on what a call has made, and with which arguments."""
-        note = self._note
-        if note is None:
-            return
-        try:
-            # Ray passes the task's arguments by name or first; what is left are
-            # options.
-            of_task = args[0] if args else options.pop("args", None)
-            named = args[1] if len(args) > 1 else options.pop("kwargs", None)
-            note(submitted, submitter, of_task, named, options)
-        except Exception:
-            # The task is submitted: its ref must reach the caller whatever became
-            # of the name.
-            logger.debug("no name for a submitted task", exc_info=True)
-
-    def _wrap(self, original: Wrapped) -> Wrapped:
-        hook: SubmitHook | None = self
-
-        @functools.wraps(original)
-        @interruptible
-        def _remote(submitter: Any, *args: Any, **options: Any) -> Any:
-            __tracebackhide__ = _rich_traceback_omit = True
-            try:
-                submitted = original(submitter, *args, **options)
-            except BaseException as error:
-                if hook is not None:
-                    hook.hide(error)
-                raise
-            if hook is not None:
-                hook.note(submitted, submitter, args, options)
-            return submitted
-
-        return _remote
+# Ends an actor, and "fails" by that: Ray's own libraries call it, not users.
+_TERMINATE = "__ray_terminate__"
 
 
-def hook_method(path: str, note: Note) -> SubmitHook | None:
-    """Put a hook on a method of Ray's; None, with a warning, if it has no such method.
+class SubmitCall(NamedTuple):
+    """A call that has submitted a task.
+
+    Attributes
+    ----------
+    key : bytes
+        The id of the task's first return, or of its generator.
+    returns : int
+        The number of its refs; 1 for a generator.
+    streams : bool
+        Whether it is a streaming generator.
+    actor_class, name : str
+        The class of a method, "" for a function, and the function's or method's own
+        name, each perhaps with its module. They may be of any subclass of `str`.
+    holder : Any
+        The function, or the actor's handle.
+    args, kwargs : Any
+        The task's arguments; None for none.
+    options : dict
+        Ray's options.
+    """
+
+    key: bytes
+    returns: int
+    streams: bool
+    actor_class: str
+    name: str
+    holder: Any
+    args: Any
+    kwargs: Any
+    options: dict[str, Any]
+
+
+def hook_submissions(
+    undo: ExitStack, note_task: NoteTask, note_group: Callable[[bytes], None]
+) -> None:
+    """Note what this process submits until `undo` is closed.
+
+    Where this version of Ray has no such method, one warning says so.
 
     Parameters
     ----------
-    path
-        Module, class and method.
-    note
-        Called after each call with what it returned, on which object it was called, the
-        task's arguments by position and by name, and Ray's options.
+    undo
+        Takes the hooks.
+    note_task
+        Called after each submission of a task; it may keep and change the options.
+    note_group
+        Called with the id of each ref that a placement group is awaited by.
     """
-    module, class_name, method = path.rsplit(".", 2)
-    owner = getattr(importlib.import_module(module), class_name, None)
-    if not isinstance(owner, type) or not callable(owner.__dict__.get(method)):
-        logger.warning(
-            "this version of Ray has no %s: what it makes is shown without its name",
-            path,
-        )
-        return None
-    return SubmitHook(owner, method, note)
+    hooks: dict[str, Callable[..., None]] = {
+        "ray.remote_function.RemoteFunction._remote": partial(
+            note_call, note_task, False
+        ),
+        "ray.actor.ActorMethod._remote": partial(note_call, note_task, True),
+        "ray.util.placement_group.PlacementGroup.ready": partial(
+            _note_group_ref, note_group
+        ),
+    }
+    for path, note in hooks.items():
+        module, class_name, name = path.rsplit(".", 2)
+        owner = getattr(importlib.import_module(module), class_name, None)
+        if isinstance(owner, type) and callable(vars(owner).get(name)):
+            undo.enter_context(calls_noted(owner, name, note))
+        else:
+            logger.warning(
+                "this version of Ray has no %s: what it makes is shown without its "
+                "name",
+                path,
+            )
+
+
+def note_call(
+    note_task: NoteTask,
+    of_method: bool,
+    submitted: Any,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+) -> None:
+    """Note a call of `ActorMethod._remote` or `RemoteFunction._remote`."""
+    ref, returns, streams = submitted, 1, False
+    if type(ref) is not ObjectRef:
+        if type(ref) is list:
+            returns = len(ref)
+            ref = ref[0]
+        # A streaming generator: its own ref carries its task's id.
+        streams = hasattr(ref, "_generator_ref")
+        ref = getattr(ref, "_generator_ref", ref)
+        # Not a subclass: `binary()` of a Ray Client ref may wait for the network.
+        if type(ref) is not ObjectRef:
+            return
+    holder = args[0]
+    if of_method:
+        name = holder._method_name
+        if name == _TERMINATE:
+            return
+        actor = getattr(holder, "_actor", None)  # 2.60
+        if actor is None:
+            actor = holder._actor_hard_ref or holder._actor_ref()  # 2.40
+        holder = actor
+        actor_class = actor._ray_actor_creation_function_descriptor.class_name
+    else:
+        name, actor_class = holder._function_name, ""
+    # Ray passes the task's arguments by name or first; what is left are options.
+    of_task = args[1] if len(args) > 1 else options.pop("args", None)
+    named = args[2] if len(args) > 2 else options.pop("kwargs", None)
+    key = ref.binary()
+    fields = key, returns, streams, actor_class, name, holder, of_task, named, options
+    # As `SubmitCall(*fields)`, without the Python function in between.
+    note_task(tuple.__new__(SubmitCall, fields))
+
+
+def _note_group_ref(note_group: Callable[[bytes], None], ref: Any, *_: Any) -> None:
+    if type(ref) is ObjectRef:
+        note_group(ref.binary())

@@ -49,7 +49,7 @@ class Tracking:
             is_item=self.submissions.is_item,
             cancel_tasks=cancel_tasks,
         )
-        self.submissions.on_session_end = self.tracker.end_session
+        self.submissions.on_session_end.append(self.tracker.end_session)
         self.view = ClusterView(self.tracker, self.submissions)
         self.blocking = BlockingGets(self.tracker)
         self._cancels = Cancels(self.tracker)

@@ -14,6 +14,8 @@ from harness.loops import run
 from ray_jupyter_async import PatchWarning, is_patched, patch, patched, unpatch
 from ray_jupyter_async import patch as patch_function
 from ray_jupyter_async._awaiting.future import RefFuture
+from ray_jupyter_async._ray_api import ref_type
+from ray_jupyter_async._ray_api.ref_type import ref_methods
 
 patch_module = sys.modules[patch_function.__module__]
 
@@ -118,7 +120,7 @@ def test_warns_and_keeps_rays_await_when_the_type_is_out_of_reach(monkeypatch):
     def unreachable():
         raise TypeError("no dict")
 
-    monkeypatch.setattr(patch_module, "_namespace", unreachable)
+    monkeypatch.setattr(ref_type, "_namespace", unreachable)
     with pytest.warns(PatchWarning, match="no dict.*as_future"):
         assert patch() is False
     assert not is_patched()
@@ -137,18 +139,17 @@ def test_warns_and_restores_when_await_does_not_ask_as_future(monkeypatch, ray_s
 
 def test_leaves_a_later_patch_of_somebody_else_alone(ray_session):
     patch()
-    namespace = patch_module._namespace()
-    ours = namespace["as_future"]
+    ours = ref_methods.as_future
 
     def theirs(self, _internal=False):
         return ours(self, _internal)
 
-    patch_module._write(namespace, theirs)
+    ref_methods.as_future = theirs
     try:
         unpatch()
         assert ray.ObjectRef.__dict__["as_future"] is theirs
     finally:
-        patch_module._write(namespace, patch_module._original)
+        ref_methods.as_future = ours.__wrapped__
 
 
 def test_may_be_patched_from_several_threads():

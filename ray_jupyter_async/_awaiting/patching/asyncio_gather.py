@@ -29,38 +29,25 @@ _NAMES = ("_ensure_future", "ensure_future")
 
 _MODULE: dict[str, Any] = vars(asyncio.tasks)
 
-_installed = ExitStack()
-
-
-def install() -> None:
-    """Put the patch in; once, until `restore`."""
-    for name in _NAMES:
-        function = _MODULE.get(name)
-        # One that somebody else has put there may call ours in the end.
-        if _is_called(name) and getattr(function, "__module__", "") == "asyncio.tasks":
-            _installed.enter_context(_found_in_package(name, function))
-            _installed.enter_context(replaced(asyncio.tasks, name, _stand_in))
-
-
-def restore() -> None:
-    """Take the patch out, unless somebody has patched on top of it since."""
-    _installed.close()
-
 
 @contextmanager
-def _found_in_package(name: str, function: Any) -> Iterator[None]:
-    """Have the module's own function pickle as the package's, where it stays.
-
-    It pickles by the name of its module, where the patch stands now.
-    """
-    if getattr(asyncio, name, None) is not function:
+def patched() -> Iterator[None]:
+    """Have the patch in for the length of a ``with`` block."""
+    with ExitStack() as undo:
+        for name in _NAMES:
+            function = _MODULE.get(name)
+            # One that somebody else has put there may call ours in the end.
+            module = getattr(function, "__module__", "")
+            if not _is_called(name) or module != asyncio.tasks.__name__:
+                continue
+            if getattr(asyncio, name, None) is function:
+                # It pickles by its module's name, where the patch stands now: have
+                # it pickle by the package's, where it stays.
+                undo.enter_context(
+                    replaced(function, "__module__", lambda _: asyncio.__name__)
+                )
+            undo.enter_context(replaced(asyncio.tasks, name, _stand_in))
         yield
-        return
-    function.__module__ = asyncio.__name__
-    try:
-        yield
-    finally:
-        function.__module__ = asyncio.tasks.__name__
 
 
 def _is_called(name: str) -> bool:

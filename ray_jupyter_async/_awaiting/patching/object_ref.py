@@ -11,18 +11,16 @@ refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
 
 from __future__ import annotations
 
-import functools
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ray import ObjectRef
 
-from ..._ray_api.ref_type import methods as _namespace
-from ..._ray_api.ref_type import write_method
-from ..._replaced import Link
+from ..._ray_api.ref_type import ref_methods
+from ..._replaced import Link, replaced, wraps
 from ...errors import PatchWarning
 from ..converter import as_future
 from . import asyncio_gather
@@ -31,9 +29,7 @@ _NAME = "as_future"
 
 _lock = threading.Lock()
 _depth = 0
-# What was there, and what was put there last.
-_original: Callable[..., Any] | None = None
-_ours: Callable[..., Any] | None = None
+_installed = ExitStack()
 
 
 def patch() -> bool:
@@ -67,7 +63,7 @@ def unpatch() -> None:
             return
         _depth -= 1
         if _depth == 0:
-            _restore()
+            _installed.close()
 
 
 @contextmanager
@@ -97,7 +93,7 @@ def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
     """Make what replaces `ObjectRef.as_future`."""
     convert: _Converting | None = _Converting()
 
-    @functools.wraps(original)
+    @wraps(original)
     def converting_as_future(self: Any, _internal: bool = False) -> Any:
         __tracebackhide__ = _rich_traceback_omit = True
         try:
@@ -110,35 +106,24 @@ def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
                 convert.hide(error)
             raise
 
-    # A method of C code, as before Ray 2.60, has no module.
-    converting_as_future.__module__ = getattr(original, "__module__", None) or (
-        ObjectRef.__module__
-    )
     return converting_as_future
 
 
 def _install() -> bool:
-    global _original, _ours
     try:
-        namespace = _namespace()
-        original = namespace[_NAME]
+        original = getattr(ref_methods, _NAME)
     except Exception as error:
         return _give_up(f"its type cannot be reached ({error!r})")
-    if not callable(original) or "__await__" not in namespace:
-        return _give_up("it has no as_future and __await__ of the known kind")
-    # Kept alive here for good: the type's method cache only borrows them.
-    _original = original
-    _ours = _stand_in(original)
+    if not callable(original):
+        return _give_up("its as_future is not of the known kind")
     try:
-        redirected = _await_is_redirected(namespace, _ours)
+        redirected = _await_is_redirected()
     except Exception as error:
-        _write(namespace, original)
         return _give_up(f"trying it raised {error!r}")
     if not redirected:
-        _write(namespace, original)
         return _give_up("its __await__ does not call as_future")
-    _write(namespace, _ours)
-    asyncio_gather.install()
+    _installed.enter_context(replaced(ref_methods, _NAME, _stand_in))
+    _installed.enter_context(asyncio_gather.patched())
     return True
 
 
@@ -152,19 +137,6 @@ def _give_up(reason: str) -> bool:
     return False
 
 
-def _restore() -> None:
-    asyncio_gather.restore()
-    namespace = _namespace()
-    # Somebody may have patched on top of us since: theirs to take away.
-    if namespace.get(_NAME) is _ours:
-        assert _original is not None
-        _write(namespace, _original)
-
-
-def _write(namespace: dict[str, Any], function: Callable[..., Any]) -> None:
-    write_method(namespace, _NAME, function)
-
-
 class _Probe:
     """An awaitable that is done at once, to see where `await ref` goes."""
 
@@ -173,26 +145,27 @@ class _Probe:
         return self
 
 
-def _await_is_redirected(
-    namespace: dict[str, Any], stand_in: Callable[..., Any]
-) -> bool:
+def _await_is_redirected() -> bool:
     """Drive one await of a ref by hand and see whether it asks `as_future`."""
     ref: Any = ObjectRef.nil()
     probe = _Probe()
 
-    def as_future_of_probe(self: Any, _internal: bool = False) -> Any:
-        # Other threads may await meanwhile.
-        return probe if self is ref else stand_in(self, _internal)
+    def made(original: Callable[..., Any]) -> Callable[..., Any]:
+        def as_future_of_probe(self: Any, _internal: bool = False) -> Any:
+            # Other threads may await meanwhile.
+            return probe if self is ref else original(self, _internal=_internal)
+
+        return as_future_of_probe
 
     async def await_probe() -> object:
         return await ref
 
-    _write(namespace, as_future_of_probe)
-    drive = await_probe()
-    try:
-        drive.send(None)
-    except StopIteration as end:
-        return end.value is probe
-    finally:
-        drive.close()
+    with replaced(ref_methods, _NAME, made):
+        drive = await_probe()
+        try:
+            drive.send(None)
+        except StopIteration as end:
+            return end.value is probe
+        finally:
+            drive.close()
     return False

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._display.cell_names import cell_line
 from ..._display.plain_text import print_text
 from ..._display.words import format_elapsed, shortened
+from ..._replaced import replaced
 from ..._tracking.bounded_dict import Recent
 from ..task_words import count
 from .cancel_notice import CancelNotice
@@ -75,9 +77,9 @@ class InterruptedCells:
         self._current = current
         self._began: Recent[Hashable, _Began] = Recent(1000)
         self._told: Hashable = None
-        # The shell's own way, and what stood for it in the shell's dict.
+        # The shell's own method.
         self._show_whole: Any = None
-        self._before: Any = None
+        self._undo = ExitStack()
         self._notices: list[CancelNotice] = []
         #: The cell that was interrupted last.
         self.last: Hashable = None
@@ -88,18 +90,12 @@ class InterruptedCells:
         IPython (8.18 to 9.18) and ipykernel (6.29 to 7.4) show every traceback
         of a cell through this method, "to put the traceback on different places".
         """
-        self._before = vars(self._shell).get(_SHOW)
-        self._show_whole = getattr(self._shell, _SHOW, None)
-        if callable(self._show_whole):
-            setattr(self._shell, _SHOW, self._show)
+        if callable(getattr(self._shell, _SHOW, None)):
+            self._undo.enter_context(replaced(self._shell, _SHOW, self._stand_in))
 
     def detach(self) -> None:
-        """Give the shell its own method back; buttons that are left do nothing."""
-        if vars(self._shell).get(_SHOW) == self._show:
-            if self._before is None:
-                delattr(self._shell, _SHOW)
-            else:
-                setattr(self._shell, _SHOW, self._before)
+        """Restore the shell's own method; buttons that are left do nothing."""
+        self._undo.close()
         for notice in self._notices:
             notice.close()
         self._notices = []
@@ -131,6 +127,10 @@ class InterruptedCells:
         """Give the number that people know a cell by."""
         began = self._began.get(cell_id)
         return None if began is None else began.number
+
+    def _stand_in(self, original: Callable[..., None]) -> Callable[..., None]:
+        self._show_whole = original
+        return self._show
 
     def _show(self, etype: type, error: Any, traceback: list[str]) -> None:
         cell = self._current()

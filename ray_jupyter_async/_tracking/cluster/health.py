@@ -6,17 +6,15 @@ GCS is gone, for the minute after which Ray ends this process (seen in 2.60).
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from ..._log import logger
 from ..._ray_api.connection import gcs_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-logger = logging.getLogger("ray_jupyter_async")
 
 #: Seconds between two questions.
 PERIOD = 1.0

@@ -8,13 +8,13 @@ however many tasks there are.
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ..._awaiting.fetch.watch import outcomes_of
+from ..._log import logger
 from ..._ray_api.connection import gcs_answers
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
 from ..sources.submissions import MOST_DEPENDENCIES
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..events import TaskEvent
     from ..sources.submissions import Submissions
     from ..tracker import Tracker
-
-logger = logging.getLogger("ray_jupyter_async")
 
 #: Seconds between two looks, at least.
 PERIOD = 1.0
@@ -79,7 +77,7 @@ class ClusterView:
         """Start the thread; nothing happens when it runs."""
         if self._thread is None:
             self._stop.clear()
-            self._submissions.on_many = self._wake.set
+            self._submissions.on_backlog.append(self._wake.set)
             self._thread = threading.Thread(
                 target=self._run, name="ray_jupyter_async view", daemon=True
             )
@@ -89,11 +87,11 @@ class ClusterView:
     def stop(self) -> None:
         """End the thread, which may finish its look first."""
         thread, self._thread = self._thread, None
-        self._submissions.on_many = None
         self._stop.set()
         self._wake.set()
         self.health.stop()
         if thread is not None:
+            self._submissions.on_backlog.remove(self._wake.set)
             thread.join(5.0)
         self._followed.clear()
 

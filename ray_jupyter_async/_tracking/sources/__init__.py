@@ -1,1 +1,1 @@
-"""Wrappers of Ray's functions: what a process submits, waits for and cancels."""
+"""Functions of Ray, wrapped: what a process submits, waits for and cancels."""

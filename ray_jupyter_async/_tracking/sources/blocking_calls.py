@@ -1,9 +1,9 @@
-"""Who blocks in `ray.get` or `ray.wait`, and on what.
+"""Calls of `ray.get` and `ray.wait`: which cells block, and on what.
 
 What is wrapped is what the two end in, see `local_implementation`, so that every call
-is seen: from inside Ray's libraries, and by those who imported the two by name. A call
+is seen: from inside Ray's libraries, and by code that imported the two by name. A call
 leaves its refs in a table while it lasts: it holds them itself meanwhile, so nothing
-is pinned for longer. Whoever finds it there after a while has it watched.
+is pinned for longer. A call that is found there after a while is watched.
 
 A loop of short calls blocks its cell, too: what a cell has blocked in earlier calls is
 added to what it blocks in this one. The refs of `ray.wait` stay watched between its
@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-import logging
 import time
-from collections.abc import Callable, Hashable
-from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import ObjectRef
 
@@ -26,21 +23,22 @@ from ..._awaiting.events import AwaitEvent, Outcome, origin
 from ..._awaiting.fetch.pool import readers
 from ..._awaiting.fetch.watch import watch_ready
 from ..._interruptible import BlockingInRay, interruptible
+from ..._log import logger
 from ..._ray_api.core_worker import local_implementation
-from ..._replaced import Link, replaced
-from ..tracker import Tracker
+from ..._replaced import Link, Replacements, replaced, wraps
 
-logger = logging.getLogger("ray_jupyter_async")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from contextlib import ExitStack
 
-#: What is wrapped, and its first parameter.
+    from ..tracker import Tracker
+
+# What is wrapped, and its first parameter.
 _REFS = {"get": "object_refs", "wait": "ray_waitables"}
-
-
-#: Values that are recorded on the caller's own thread.
-MOST_AT_ONCE = 1_000
-
-#: Cells of which it is remembered for how long they have blocked.
-MOST_CELLS = 100
+# Values that are recorded on the caller's own thread.
+_MOST_AT_ONCE = 1_000
+# Cells whose blocked time is remembered.
+_MOST_CELLS = 100
 
 
 class _Call:
@@ -48,84 +46,44 @@ class _Call:
 
     __slots__ = ("began", "end_watch", "fetches", "origin", "refs")
 
-    def __init__(self, refs: Any, who: Hashable, *, fetches: bool) -> None:
+    def __init__(self, refs: Any, cell: Hashable, *, fetches: bool) -> None:
         self.refs = refs
-        self.origin = who
-        #: Whether it gives values.
+        self.origin = cell
+        #: Whether it returns values.
         self.fetches = fetches
         self.began = time.monotonic()
-        #: Ends its watch; None while it has none, and once the call is over.
+        #: Ends its watch; None while it has none.
         self.end_watch: Callable[[], None] | None = None
 
 
 class _Blocked:
-    """What a cell has blocked in calls that are over.
-
-    Attributes
-    ----------
-    seconds : float
-        For how long, as far as no watch has counted it.
-    shown : bool
-        Whether it has blocked for long enough, all in all, to be watched at once.
-    keys : set of bytes
-        The refs that stay watched between calls of `ray.wait`.
-    ends : list of callable
-        End their watches.
-    """
+    """What a cell has blocked in calls that are over."""
 
     __slots__ = ("ends", "keys", "seconds", "shown")
 
     def __init__(self) -> None:
+        #: For how long, as far as no watch has counted it.
         self.seconds = 0.0
+        #: Whether it has blocked for long enough to be watched at once.
         self.shown = False
+        #: The refs that stay watched between calls of `ray.wait`.
         self.keys: set[bytes] = set()
+        #: End their watches.
         self.ends: list[Callable[[], None]] = []
 
 
-class BlockingGets:
-    """Shows the refs of blocking calls to the tracker.
-
-    Every method may be called on any thread.
-
-    Parameters
-    ----------
-    tracker
-        Takes the watches.
-    """
+class BlockingGets(Replacements):
+    """Shows the refs of blocking calls to the tracker. Thread-safe."""
 
     def __init__(self, tracker: Tracker) -> None:
+        super().__init__()
         self._tracker = tracker
         self._numbers = itertools.count()
         self._calls: dict[int, _Call] = {}
         self._cells: dict[Hashable, _Blocked] = {}
-        self._installed = False
-        self._undo = ExitStack()
-
-    def install(self) -> None:
-        """Wrap the two functions; nothing happens when they are wrapped already."""
-        if self._installed:
-            return
-        self._installed = True
-        for name, parameter in _REFS.items():
-            cell = local_implementation(name)
-            if cell is None:
-                logger.warning(
-                    "this version of Ray does not show who blocks in %s", name
-                )
-                continue
-            # What `wait` gives back is ready, and nobody has its value yet.
-            wrap = functools.partial(
-                self._wrap, parameter=parameter, fetches=name == "get"
-            )
-            self._undo.enter_context(replaced(cell, "cell_contents", wrap))
-
-    def uninstall(self) -> None:
-        """Put back what was there, unless somebody has wrapped it since."""
-        self._installed = False
-        self._undo.close()
 
     def look(self, after: float) -> float | None:
-        """Have the calls watched that have blocked for a while.
+        """Watch the calls that have blocked for a while.
 
         Parameters
         ----------
@@ -135,8 +93,8 @@ class BlockingGets:
         Returns
         -------
         float or None
-            When to look again, ``time.monotonic()``; None when no call of a
-            cell blocks that is not being watched.
+            When to look again, ``time.monotonic()``; None when no call of a cell
+            blocks without being watched.
         """
         now = time.monotonic()
         next_look: float | None = None
@@ -152,21 +110,32 @@ class BlockingGets:
         return next_look
 
     def cell_ended(self, origin: Hashable) -> None:
-        """Forget what a cell has blocked in; any thread."""
+        """Forget what a cell has blocked in."""
         cell = self._cells.pop(origin, None)
         if cell is not None:
             for end in cell.ends:
                 # It takes a while for many refs, and not of the cell's time.
                 readers.call(end)
 
-    def _wrap(
-        self, original: Callable[..., Any], *, parameter: str, fetches: bool
-    ) -> Callable[..., Any]:
+    def _replace(self, undo: ExitStack) -> None:
+        for name in _REFS:
+            cell = local_implementation(name)
+            if cell is None:
+                logger.warning(
+                    "this version of Ray does not show who blocks in %s", name
+                )
+            else:
+                wrap = functools.partial(self._wrap, name)
+                undo.enter_context(replaced(cell, "cell_contents", wrap))
+
+    def _wrap(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         calls, numbers, note = self._calls, self._numbers, self._note_blocked
         note_values = self._note_values
+        # What `wait` returns is ready, and no caller has its value yet.
+        parameter, fetches = _REFS[name], name == "get"
         link = Link()
 
-        @functools.wraps(original)
+        @wraps(original)
         @interruptible
         def blocking(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = _rich_traceback_omit = True
@@ -200,25 +169,25 @@ class BlockingGets:
         """Record that the caller gets the values of all its refs."""
         try:
             keys = [ref.binary() for ref in _local_refs(call.refs)]
-            if len(keys) > MOST_AT_ONCE:
+            if len(keys) > _MOST_AT_ONCE:
                 readers.call(self._record_got, keys, call.origin)
             elif keys:
                 self._record_got(keys, call.origin)
         except Exception:
-            # The values must reach the caller whatever is shown of them.
+            # The caller gets the values in any case.
             logger.debug("the values of a blocking call are not shown", exc_info=True)
 
-    def _record_got(self, keys: list[bytes], who: Hashable) -> None:
+    def _record_got(self, keys: list[bytes], cell: Hashable) -> None:
         at = time.monotonic()
         self._tracker.record(
-            [AwaitEvent("got", key, who, at, Outcome.RESOLVED) for key in keys]
+            [AwaitEvent("got", key, cell, at, Outcome.RESOLVED) for key in keys]
         )
 
     def _note_blocked(self, call: _Call) -> None:
         """Add up what a call has blocked that was not watched."""
         cell = self._cells.get(call.origin)
         if cell is None:
-            if len(self._cells) >= MOST_CELLS:
+            if len(self._cells) >= _MOST_CELLS:
                 # Of a thread that blocks on after its cell has ended.
                 self.cell_ended(next(iter(list(self._cells))))
             cell = self._cells.setdefault(call.origin, _Blocked())
@@ -229,15 +198,12 @@ class BlockingGets:
         if not call.fetches:
             local = [ref for ref in local if ref.binary() not in cell.keys]
         since, cell.seconds, cell.shown = call.began - cell.seconds, 0.0, True
-        try:
-            end = (
-                self._tracker.watch(local, watch_ready, call.origin, since)
-                if local
-                else _nothing
-            )
-        except Exception:
-            logger.debug("a blocking call cannot be watched", exc_info=True)
-            end = _nothing
+        end: Callable[[], None] = _nothing
+        if local:
+            try:
+                end = self._tracker.watch(local, watch_ready, call.origin, since)
+            except Exception:
+                logger.debug("a blocking call cannot be watched", exc_info=True)
         if not call.fetches:
             cell.keys.update(ref.binary() for ref in local)
             cell.ends.append(end)
@@ -245,7 +211,7 @@ class BlockingGets:
             return
         call.end_watch = end
         if call.refs is None:
-            # It ended meanwhile, and may not have seen that there is a watch.
+            # It ended meanwhile, perhaps before its watch could be seen.
             end()
 
 

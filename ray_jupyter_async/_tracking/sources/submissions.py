@@ -1,117 +1,92 @@
-"""What is submitted, and under which name: a hook on Ray's two submit methods.
+"""The tasks that this process has submitted: their names, cells and arguments' tasks.
 
-Only here is Ray's private submit API touched. The hook remembers ids, a name, a
-cell and a time per task: no ref and no handle. Of the last tasks it also keeps
-arguments that are small plain values, see `kept_arguments`. A task id names all that
-comes of the task: each of ``num_returns`` refs, and every item of a generator.
+Ids, a name, a cell and a time are kept per task: no ref and no handle. A task's id
+stands for all its refs: each of ``num_returns``, and every item of a generator. How to
+submit a task again is in `kept_arguments`.
 """
-
-# Private names of Ray, in this one place.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ray import ObjectRef
 
 from ..._awaiting.events import origin
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
-from ..._ray_api.submit_hook import SubmitHook, hook_method
+from ..._ray_api.submit_hook import hook_submissions
+from ..._replaced import Replacements
 from ..bounded_dict import Recent
 from ..events import Submission
 from ..foreign_text import clean_name, exact
 from .kept_arguments import GENERATOR, KeptArguments
 from .submitters import Submitters
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from contextlib import ExitStack
+
+    from ..._ray_api.submit_hook import SubmitCall
+
 PUT_NAME = "ray.put"
 PLACEMENT_GROUP_NAME = "placement group"
 UNKNOWN_NAME = "other refs"
 
-# Ends an actor, and "fails" by that: Ray's own libraries call it, not users.
-_TERMINATE = "__ray_terminate__"
-
-#: So many submissions wait for somebody to take them, at most; the oldest goes.
+# The most submissions that wait to be taken; the oldest is dropped.
 _MOST_FRESH = 200_000
-#: When more wait than this, somebody is asked to take them.
-_MANY_FRESH = 10_000
-#: Of the tasks whose results a task takes as arguments, so many are remembered.
+# Waiting submissions for each call of `on_backlog`.
+_BACKLOG = 10_000
+#: The most tasks of one task's arguments that are remembered.
 MOST_DEPENDENCIES = 16
 
 
-class Submissions:
+class Submissions(Replacements):
     """Remembers what this process has submitted, and under which names.
 
-    `install` may be called before ``ray.init()``. It imports ray. All other
-    methods may be called on any thread.
+    `install` may be called before ``ray.init()``. All other methods are thread-safe.
 
     Parameters
     ----------
     limit
-        The names of how many submitted tasks are surely remembered (about
-        110 bytes each; up to twice as many may be held).
+        How many tasks are surely remembered (about 110 bytes each; up to twice as many
+        may be held).
+
+    Attributes
+    ----------
+    kept_arguments : KeptArguments
+        How the last tasks can be submitted again.
+    on_backlog : list of callable
+        Called now and then while many submissions wait to be taken, by the thread that
+        submits; they may only wake another one.
+    on_session_end : list of callable
+        Called as a Ray session in which something was submitted is about to end.
     """
 
     def __init__(self, limit: int = 200_000) -> None:
-        # A name and an origin. Tasks in a row that have the same share one pair, so
-        # that each costs no more than its place in the dict.
+        super().__init__()
+        self.kept_arguments = KeptArguments()
+        self.on_backlog: list[Callable[[], object]] = []
+        self.on_session_end: list[Callable[[], object]] = [self.kept_arguments.clear]
+        # By task, its name and cell. Tasks in a row that have the same share one pair,
+        # so that each costs no more than its place in the dict.
         self._known: Recent[bytes, tuple[str, Hashable]] = Recent(limit)
         self._last_pair: tuple[str, Hashable] = "", None
-        # One string per function, however many tasks. Names given by
-        # `.options(name=...)` stay out of it, because there may be as many as tasks.
-        self._method_names: Recent[tuple[str, str], str] = Recent(10_000)
-        self._function_names: Recent[str, str] = Recent(10_000)
-        # Of tasks that take refs as arguments: the tasks that make these.
+        # One string per function. Names given by `.options(name=...)` are not among
+        # them, because there may be as many as tasks.
+        self._names: Recent[tuple[str, str], str] = Recent(10_000)
+        # By task that takes refs as arguments, the tasks that make these.
         self._dependencies: Recent[bytes, tuple[bytes, ...]] = Recent(limit)
         # The refs of placement groups look as if `ray.put` had made them.
         self._groups: Recent[bytes, bool] = Recent(10_000)
-        # The tasks that are streaming generators; a dict without values.
+        # The tasks that are streaming generators.
         self._streams: Recent[bytes, bool] = Recent(limit)
         self._fresh: deque[Submission] = deque(maxlen=_MOST_FRESH)
-        #: How the last tasks can be submitted again.
-        self.kept_arguments = KeptArguments()
-        #: Called now and then while many submissions wait to be taken; it may
-        #: only wake somebody up.
-        self.on_many: Callable[[], None] | None = None
-        #: Called as a Ray session in which something was submitted is about to
-        #: end.
-        self.on_session_end: Callable[[], None] | None = None
         self._submitters = Submitters(self._session_ends)
-        self._hooks: list[SubmitHook] = []
-        self._ref_type: Any = None
-
-    @property
-    def installed(self) -> bool:
-        """Whether new submissions are being remembered."""
-        return bool(self._hooks)
-
-    def install(self) -> None:
-        """Wrap Ray's submit methods; nothing happens when they are wrapped already.
-
-        Where Ray no longer has such a method, its tasks stay unnamed and one
-        warning says so.
-        """
-        if self._hooks:
-            return
-        self._ref_type = importlib.import_module("ray").ObjectRef
-        hooked = {
-            "ray.remote_function.RemoteFunction._remote": self._note_function,
-            "ray.actor.ActorMethod._remote": self._note_method,
-            "ray.util.placement_group.PlacementGroup.ready": self._note_group,
-        }
-        hooks = [hook_method(path, note) for path, note in hooked.items()]
-        self._hooks = [hook for hook in hooks if hook is not None]
 
     def uninstall(self) -> None:
-        """Take the hooks out, exactly; does nothing when there are none.
-
-        A method that somebody else has wrapped since is left as it is, and our
-        part in it only passes calls on.
-        """
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        """Take the hooks out, unless somebody has wrapped them since."""
+        super().uninstall()
         self.kept_arguments.clear()
 
     def name_of(self, key: bytes) -> str:
@@ -136,39 +111,27 @@ class Submissions:
         return UNKNOWN_NAME
 
     def origin_of(self, task: bytes) -> Hashable | None:
-        """Return `events.origin` as it was when a task was submitted.
-
-        Parameters
-        ----------
-        task
-            The task's id, or the id of one of its refs.
-        """
+        """Return `events.origin` as it was when a task was submitted."""
         known = self._known.get(task[:TASK_ID_BYTES])
         return None if known is None else known[1]
 
     def may_stream(self, task: bytes) -> bool:
-        """Return whether a task is a streaming generator, or not known not to be.
-
-        Parameters
-        ----------
-        task
-            Its id.
-        """
+        """Whether a task is a streaming generator, or not known not to be."""
         return task in self._streams or task not in self._known
 
     def is_item(self, key: bytes) -> bool:
-        """Return whether a ref is known to be an item of a streaming generator."""
+        """Whether a ref is known to be an item of a streaming generator."""
         task = key[:TASK_ID_BYTES]
         return task in self._streams and key != return_id(task)
 
     def streams(self, task: bytes) -> bool:
-        """Return whether a task is known to be a streaming generator."""
+        """Whether a task is known to be a streaming generator."""
         return task in self._streams
 
     def dependencies_of(self, task: bytes) -> tuple[bytes, ...]:
-        """Return the ids of the tasks that make a task's arguments.
+        """Return the ids of tasks that make a task's arguments.
 
-        Some of the first refs among its arguments, not those within lists.
+        Those of its first refs, not of refs within lists.
         """
         return self._dependencies.get(task) or ()
 
@@ -182,134 +145,72 @@ class Submissions:
         """Return the ids of the tasks of this process that have not ended.
 
         About 0.3 us for each and every thread that has submitted some. None when Ray
-        is not connected, or does not say.
+        is not connected, or has no such list.
         """
         return self._submitters.unfinished()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def _note_function(
-        self,
-        submitted: Any,
-        function: Any,
-        args: Any,
-        kwargs: Any,
-        options: dict[str, Any],
-    ) -> None:
-        name, options = _given_name(options)
+    def _replace(self, undo: ExitStack) -> None:
+        hook_submissions(undo, self._note_task, self._note_group)
+
+    def _note_group(self, key: bytes) -> None:
+        self._groups[key] = True
+
+    def _note_task(self, call: SubmitCall) -> None:
+        key, returns, streams, actor_class, own, holder, args, kwargs, options = call
+        name = ""
+        given = options.get("name")
+        if given is not None:
+            name = clean_name(given)
+            if name is not given:
+                # The one that was given may be long, or of any class.
+                options = {**options, "name": name}
         if not name:
-            full = exact(function._function_name)  # "module.name", 2.40 to 2.60
-            known = self._function_names.get(full)
-            if known is None:
-                known = clean_name(full.rpartition(".")[2])
-                self._function_names[full] = known
-            name = known
-        task = self._remember(submitted, name, args)
-        if task is not None:
-            self.kept_arguments.keep(task, function, "", args, kwargs, options)
-
-    def _note_method(
-        self,
-        submitted: Any,
-        method: Any,
-        args: Any,
-        kwargs: Any,
-        options: dict[str, Any],
-    ) -> None:
-        if method._method_name == _TERMINATE:
-            return
-        actor = _actor_of(method)
-        name, options = _given_name(options)
-        if not name:
-            creation = actor._ray_actor_creation_function_descriptor
-            key = (exact(creation.class_name), exact(method._method_name))
-            known = self._method_names.get(key)
-            if known is None:
-                known = clean_name(f"{key[0].rpartition('.')[2]}.{key[1]}")
-                self._method_names[key] = known
-            name = known
-        task = self._remember(submitted, name, args)
-        if task is not None:
-            self.kept_arguments.keep(
-                task, actor, method._method_name, args, kwargs, options
-            )
-
-    def _note_group(self, submitted: Any, *_: Any) -> None:
-        if type(submitted) is self._ref_type:
-            self._groups[submitted.binary()] = True
-
-    def _remember(self, submitted: Any, name: str, args: Any) -> bytes | None:
-        """Note a task; give its id, if it may be submitted again."""
-        ref: Any = submitted
-        returns = 1
-        streams = False
-        if type(ref) is not self._ref_type:
-            if type(ref) is list:
-                returns = len(ref)
-                ref = ref[0]
-            # A streaming generator: its own ref carries its task's id.
-            streams = hasattr(ref, "_generator_ref")
-            ref = getattr(ref, "_generator_ref", ref)
-            # Not a subclass: `binary()` of a Ray Client ref may wait for the
-            # network.
-            if type(ref) is not self._ref_type:
-                return None
-        key = ref.binary()
-        task: bytes = key[:TASK_ID_BYTES]
-        who = origin.get()
+            name = self._name(actor_class, own)
+        task = key[:TASK_ID_BYTES]
+        cell = origin.get()
         pair = self._last_pair
-        if pair[0] is not name or pair[1] is not who:
-            pair = self._last_pair = name, who
+        if pair[0] is not name or pair[1] is not cell:
+            pair = self._last_pair = name, cell
         self._known[task] = pair
         if streams:
             self._streams[task] = True
         if args:
-            ref_type = self._ref_type
             for arg in args:
-                if type(arg) is ref_type:
+                if type(arg) is ObjectRef:
                     self._note_dependencies(task, args)
                     break
         followed = self._submitters.is_followed()
-        fields = (key, returns, name, who, time.monotonic(), followed)
+        fields = (key, returns, name, cell, time.monotonic(), followed)
         # As `Submission(*fields)`, without the Python function in between.
         self._fresh.append(tuple.__new__(Submission, fields))
-        if len(self._fresh) % _MANY_FRESH == 0 and self.on_many is not None:
-            self.on_many()
+        if len(self._fresh) % _BACKLOG == 0:
+            for call_back in self.on_backlog.copy():
+                call_back()
         if streams:
             self.kept_arguments.refuse(task, GENERATOR)
-            return None
-        return task
+        else:
+            method = own if actor_class else ""
+            self.kept_arguments.keep(task, holder, method, args, kwargs, options)
+
+    def _name(self, actor_class: str, own: str) -> str:
+        full = exact(actor_class), exact(own)
+        name = self._names.get(full)
+        if name is None:
+            parts = [part.rpartition(".")[2] for part in full if part]
+            name = self._names[full] = clean_name(".".join(parts))
+        return name
 
     def _note_dependencies(self, task: bytes, args: Any) -> None:
-        ref_type = self._ref_type
         made_by = [
             key[:TASK_ID_BYTES]
             for arg in args
-            if type(arg) is ref_type and not is_put(key := arg.binary())
+            if type(arg) is ObjectRef and not is_put(key := arg.binary())
         ]
         self._dependencies[task] = tuple(made_by[:MOST_DEPENDENCIES])
 
     def _session_ends(self) -> None:
-        self.kept_arguments.clear()
-        if self.on_session_end is not None:
-            self.on_session_end()
-
-
-def _given_name(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name in a task's options, "" if none, and the options to keep."""
-    given = options.get("name")
-    if given is None:
-        return "", options
-    name = clean_name(given)
-    if name is not given:
-        # The one that was given may be long, or of any class.
-        options = {**options, "name": name}
-    return name, options
-
-
-def _actor_of(method: Any) -> Any:
-    actor = getattr(method, "_actor", None)  # 2.60
-    if actor is None:
-        actor = method._actor_hard_ref or method._actor_ref()  # 2.40
-    return actor
+        for call_back in self.on_session_end.copy():
+            call_back()

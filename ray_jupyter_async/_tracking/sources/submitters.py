@@ -27,9 +27,7 @@ class _Submitter(NamedTuple):
 
 
 class Submitters:
-    """Finds the unfinished tasks of all threads that are followed.
-
-    Every method may be called on any thread.
+    """Finds the unfinished tasks of all threads that are followed. Thread-safe.
 
     Parameters
     ----------
@@ -54,10 +52,9 @@ class Submitters:
         return self._follow()
 
     def unfinished(self) -> list[bytes] | None:
-        """Return the ids of the tasks that were submitted here and have not ended.
+        """Return the ids of the followed threads' tasks that have not ended.
 
-        About 0.3 us for each and every thread. None when Ray is not connected, or does
-        not say.
+        See `Submissions.unfinished`.
         """
         with self._lock:
             followed = list(self._followed)
