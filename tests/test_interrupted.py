@@ -226,7 +226,7 @@ def test_a_generator_that_was_let_go_of_is_refused_with_the_reason(ready):
     )
     wait_until_running(ready, ["flow"])
     told = ready.ok("%ray_cancel --all").stdout
-    assert "cannot cancel a generator that was let go of" in told
+    assert "cannot cancel a generator whose ref was dropped" in told
     end.touch()
     wait_until_running(ready, [])
 

@@ -32,6 +32,7 @@ from ray_jupyter_async._tracking.counts.error_groups import ErrorGroups
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
 from ray_jupyter_async._tracking.events import Failure
 from ray_jupyter_async._tracking.foreign_text import LONGEST_NAME, clean, clean_name
+from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.refs.columns import RefColumns
 from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress, RefState
 
@@ -55,7 +56,8 @@ def line_of(text):
     return LineProgress(
         name=clean_name(text), total=3, resolved=0, ready=0, failed=1, cancelled=0,
         pending=2, first_awaited=0.0, last_change=1.0, finished=None,
-        errors=groups.read(), reason=f"no node has 1 {text}",
+        errors=groups.read(),
+        reasons=(Reason(ReasonKind.TOO_LARGE, ((clean_name(text), 1.0),)),),
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from ray_jupyter_async._awaiting.error_text import describe_text
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
-from ray_jupyter_async._tracking.cluster.pending_reasons import Node, why_waiting
+from ray_jupyter_async._display.reason_words import reason_words
+from ray_jupyter_async._ray_api.gcs import Actor, Node
+from ray_jupyter_async._tracking.cluster.pending_reasons import why_waiting
 from ray_jupyter_async._tracking.counts.error_groups import (
     MAX_GROUPS,
     OTHER_ERRORS,
@@ -15,6 +17,7 @@ from ray_jupyter_async._tracking.counts.error_groups import (
 from ray_jupyter_async._tracking.counts.pace import Pace
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
 from ray_jupyter_async._tracking.events import Failure, TaskEvent, WatchEvent
+from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.refs.store import AWAITED, LineRecords, Records
 from ray_jupyter_async._tracking.snapshots import RefRecord, RefState
 from ray_jupyter_async._tracking.tracker import Tracker
@@ -363,64 +366,98 @@ ONE_NODE = [Node("1", "a", {"CPU": 4.0, "memory": 2.0**31}, {"CPU": 1.0})]
         ),
         ([event(RefState.PENDING_ARGS)], "waits for 3 other tasks"),
         (
-            [event(RefState.PENDING_NODE, attempt=2, retried_for="worker died")],
+            [event(RefState.PENDING_NODE, attempt=2, retried_for="WORKER_DIED")],
             "worker died, retrying (attempt 3)",
         ),
+        (
+            [event(RefState.PENDING_NODE, attempt=1)],
+            "failed, retrying (attempt 2)",
+        ),
         ([event(RefState.PENDING_NODE, actor=b"a")], "actor is busy"),
+        # As many CPUs are busy for a task that wants one as for one that wants two.
+        ([{"CPU": 2.0}, {"CPU": 3.0}], "all 4 CPUs busy, 2 queued"),
     ],
 )
-def test_the_reason_is_said_in_words(events, reason):
+def test_reasons_are_found_and_worded(events, reason):
     given = [
         event(RefState.PENDING_NODE, "PENDING_NODE_ASSIGNMENT", resources=known)
         if isinstance(known, dict)
         else known
         for known in events
     ]
-    said = why_waiting(
-        given, ONE_NODE, lambda _actor: ("ALIVE", {}), lambda _tasks: (3, False)
+    found = why_waiting(
+        given, ONE_NODE, lambda _actor: Actor("ALIVE", {}), lambda _tasks: (3, False)
     )
-    assert said == reason
+    assert reason_words(found) == reason
 
 
 @pytest.mark.parametrize(
     ("known", "said"),
     [
         ((1, False), "waits for 1 other task"),
+        ((1, True), "waits for 1+ other tasks"),
         ((12, True), "waits for 12+ other tasks"),
         ((0, True), "waits for other tasks"),
     ],
 )
-def test_no_more_is_said_of_what_is_waited_for_than_is_known(known, said):
+def test_other_tasks_are_counted_as_far_as_known(known, said):
     waits = [event(RefState.PENDING_ARGS)]
-    assert why_waiting(waits, None, lambda _actor: None, lambda _tasks: known) == said
+    found = why_waiting(waits, None, lambda _actor: None, lambda _tasks: known)
+    assert reason_words(found) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("DEPENDENCIES_UNREADY", "actor waits for its arguments"),
+        ("PENDING_CREATION", "no node has 1 GPU (cluster: 0) for the actor"),
+        ("RESTARTING", "no node has 1 GPU (cluster: 0) for the actor"),
+        ("ALIVE", "actor is busy"),
+        ("DEAD", ""),
+    ],
+)
+def test_actor_that_cannot_start_says_so(state, said):
+    needs = {} if state == "DEPENDENCIES_UNREADY" else {"GPU": 1.0}
+    found = why_waiting(
+        [event(RefState.PENDING_NODE, actor=b"a")],
+        ONE_NODE,
+        lambda _actor: Actor(state, needs),
+        lambda _tasks: (0, False),
+    )
+    assert reason_words(found) == said
+
+
+def busy(queued, *, or_more=False):
+    return Reason(ReasonKind.BUSY, (("CPU", 2.0),), count=queued, or_more=or_more)
 
 
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("all 2 CPUs busy, 9 queued", "all 2 CPUs busy, 3 queued"),
-        ("all 2 CPUs busy, 2,000+ queued", "all 2 CPUs busy, 3 queued"),
-        ("no node has 8 CPUs (cluster: 2)", "no node has 8 CPUs (cluster: 2)"),
-        # Resources whose names look like the end of a reason.
-        ("all 2 , queueds busy", "all 2 , queueds busy"),
-        (f"all 2 {'9' * 5000} queued busy", f"all 2 {'9' * 5000} queued busy"),
+        (busy(2), "all 2 CPUs busy, 2 queued"),
+        (busy(9), "all 2 CPUs busy, 3 queued"),
+        (busy(2000, or_more=True), "all 2 CPUs busy, 3 queued"),
+        (
+            Reason(ReasonKind.TOO_LARGE, (("CPU", 8.0),), total=2.0),
+            "no node has 8 CPUs (cluster: 2)",
+        ),
     ],
 )
-def test_no_more_are_queued_than_are_pending_by_now(tracker, reason, said):
+def test_queue_is_no_longer_than_what_waits_by_now(tracker, reason, said):
     tracker.record([awaited(number) for number in range(9)])
     tracker.drain()
-    tracker.set_reasons("cell", {"f": reason})
+    tracker.set_reasons("cell", {"f": (reason,)})
     tracker.record([settled(number) for number in range(6)])
     (line,) = tracker.read_cell("cell").lines
-    assert line.reason == said
+    assert reason_words(line.reasons) == said
 
 
-def test_a_task_that_no_node_can_hold_by_itself_says_so():
+def test_task_that_no_single_node_can_hold_says_so():
     nodes = [Node("1", "a", {"CPU": 4.0}, {}), Node("2", "b", {"GPU": 1.0}, {})]
     wants = event(
         RefState.PENDING_NODE,
         "PENDING_NODE_ASSIGNMENT",
         resources={"CPU": 1.0, "GPU": 1.0},
     )
-    said = why_waiting([wants], nodes, lambda _actor: None, lambda _tasks: (0, False))
-    assert said == "no node has 1 CPU and 1 GPU together"
+    found = why_waiting([wants], nodes, lambda _actor: None, lambda _tasks: (0, False))
+    assert reason_words(found) == "no node has 1 CPU and 1 GPU together"

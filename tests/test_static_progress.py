@@ -19,6 +19,7 @@ from ray_jupyter_async._display.words import (
     format_rate,
     progress_text,
 )
+from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.snapshots import (
     CellProgress,
     ErrorGroup,
@@ -125,10 +126,11 @@ def test_text_has_a_line_per_name_in_columns_and_then_the_sum():
 def test_text_says_what_is_pending_for_how_long_and_why():
     progress = make_progress(make_line("f", resolved=1, pending=2))
     assert progress_text(progress) == "f  1/3  3.4 s  2 pending"
-    seen = {"running": 2, "cancelling": 1, "stragglers": 1, "reason": "no node fits"}
+    reasons = (Reason(ReasonKind.ACTOR_BUSY),)
+    seen = {"running": 2, "cancelling": 1, "stragglers": 1, "reasons": reasons}
     progress = make_progress(make_line("f", pending=7, seen=seen))
     assert progress_text(progress) == (
-        "f  0/7  3.4 s  2 running, 1 cancelling, 4 pending: no node fits, "
+        "f  0/7  3.4 s  2 running, 1 cancelling, 4 pending: actor is busy, "
         "1 much slower than the others"
     )
 

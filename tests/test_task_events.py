@@ -10,6 +10,7 @@ import ray
 from harness.polling import poll
 from harness.rays import run_script
 from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._display.reason_words import reason_words
 from ray_jupyter_async._tracking.cluster.poller import ClusterView
 from ray_jupyter_async._tracking.cluster.running_tasks import RunningTasks
 from ray_jupyter_async._tracking.snapshots import RefState
@@ -237,14 +238,16 @@ def test_why_refs_wait(tracked, slow_actor):
         ("needs_gpu", "no node has 1 GPU (cluster: 0)"),
         ("Slow.method", "actor is starting"),
     ):
-        tracked.wait(name, lambda line, want=reason: line.reason == want, reason)
+        tracked.wait(
+            name, lambda line, want=reason: reason_words(line.reasons) == want, reason
+        )
     assert tracked.states("quick") == [RefState.PENDING_ARGS]
     ray.cancel(gpu)
     path.touch()
     ray.get([after, method])
     for name in ("takes_cpu", "quick", "needs_gpu", "Slow.method"):
         line = tracked.wait(name, lambda line: not line.pending, f"{name} to end")
-        assert line.reason == ""
+        assert line.reasons == ()
     assert tracked.states("needs_gpu") == [RefState.CANCELLED]
 
 
@@ -288,6 +291,7 @@ def test_a_task_of_a_lost_node_says_so():
         import time
         import ray
         from ray.cluster_utils import Cluster
+        from ray_jupyter_async._display.reason_words import reason_words
         from ray_jupyter_async._tracking.cluster.poller import ClusterView
         from ray_jupyter_async._tracking.sources.submissions import Submissions
         from ray_jupyter_async._tracking.tracker import Tracker
@@ -322,8 +326,8 @@ def test_a_task_of_a_lost_node_says_so():
         ref = endless.remote()
         wait(lambda line: line.running)
         cluster.remove_node(node, allow_graceful=False)
-        wait(lambda line: line.reason)
-        print(tracker.read_cell(None).lines[0].reason)
+        wait(lambda line: line.reasons)
+        print(reason_words(tracker.read_cell(None).lines[0].reasons))
         view.stop()
         ray.shutdown()
         cluster.shutdown()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ray_jupyter_async._awaiting.events import AwaitEvent
@@ -9,12 +11,16 @@ from ray_jupyter_async._display.refs_table import refs_table
 from ray_jupyter_async._display.words import notes
 from ray_jupyter_async._notebook.task_words import did_not_stop
 from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
+from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.tracker import Tracker
 
 # The layout of task ids: `object_ids`.
 FUNCTION = b"f" * 8 + b"\xff" * 12 + b"j" * 4
 METHODS = [bytes([number]) * 24 for number in range(3)]
-OLD = "Ray's GCS has not answered since 14:03:12; states are as of then"
+OLD = Reason(
+    ReasonKind.GCS_SILENT, since=time.mktime((2026, 3, 1, 14, 3, 12, 0, 0, -1))
+)
+SAID = "Ray's GCS has not answered since 14:03:12; states are as of then"
 
 
 def task(task_id, name):
@@ -47,8 +53,8 @@ def test_old_states_are_marked_where_something_is_pending():
     tracker.record([AwaitEvent("awaited", b"f-1", "cell", 0.0)])
     tracker.set_stale(OLD)
     (line,) = tracker.snapshot().totals
-    assert notes(line) == [("pending", f"1 pending: {OLD}")]
-    assert f"f: {OLD}" in refs_table([line])
-    tracker.set_stale("")
+    assert notes(line) == [("pending", f"1 pending: {SAID}")]
+    assert f"f: {SAID}" in refs_table([line])
+    tracker.set_stale(None)
     (line,) = tracker.snapshot().totals
     assert notes(line) == [("pending", "1 pending")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plain_text import one_line
+from .reason_words import reason_words
 from .words import error_title, shortened
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def refs_table(lines: Iterable[LineProgress]) -> str:
         for row in rows
     ]
     reasons = [
-        f"{_name(line)}: {one_line(line.reason)}" for line in shown if line.reason
+        f"{_name(line)}: {one_line(reason_words(line.reasons))}"
+        for line in shown
+        if line.reasons
     ]
     errors = [
         f"{_name(line)}: {group.count:,} × {error_title(group, _LONGEST_MESSAGE)}"

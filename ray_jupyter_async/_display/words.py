@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .._tracking.snapshots import LineProgress
 from .cell_names import with_cell_names
 from .plain_text import one_line, printable
+from .reason_words import reason_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -303,7 +304,7 @@ def _pending(line: LineProgress) -> str:
         )
         if count
     ]
-    reason = f": {line.reason}" if line.reason else ""
+    reason = f": {reason_words(line.reasons)}" if line.reasons else ""
     return ", ".join(said) + reason
 
 
@@ -329,7 +330,7 @@ def _merged(name: str, lines: Sequence[LineProgress]) -> LineProgress:
         running=sum(line.running for line in lines),
         cancelling=sum(line.cancelling for line in lines),
         stragglers=sum(line.stragglers for line in lines),
-        reason="",
+        reasons=(),
         rate=None,
         eta=None,
     )

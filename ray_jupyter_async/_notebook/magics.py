@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from .._awaiting.patching.object_ref import is_patched
 from .._display.plain_text import one_line, print_text
+from .._display.reason_words import reason_words
 from .._display.refs_table import refs_table
 from .nested_loops import nested
 from .task_words import count, did_not_stop
@@ -206,7 +207,8 @@ def _connection(parts: Parts) -> str:
     trouble = parts.view.health.now()
     if not trouble:
         return "connected"
-    return f"connected, but {trouble}. If it stays away, Ray ends this process"
+    silent = reason_words([trouble])
+    return f"connected, but {silent}. If it stays away, Ray ends this process"
 
 
 def _versions() -> str:

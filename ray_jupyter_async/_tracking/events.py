@@ -99,7 +99,7 @@ class TaskEvent(NamedTuple):
     failure
         Why it failed; None if it has not.
     retried_for
-        What became of the attempt before: ``"worker died"``, ``"node lost"``.
+        Ray's error type of the attempt before: ``"WORKER_DIED"``; "" if unknown.
     resources
         What it needs, ``{"CPU": 1.0}``; empty if unknown.
     actor

@@ -15,6 +15,8 @@ from .counts.short_tracebacks import short_traceback
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from .reasons import Reason
+
 
 class RefState(enum.IntEnum):
     """What is known of one ref.
@@ -182,9 +184,9 @@ class LineProgress:
     unknown
         Refs whose task has ended or whose object exists, and of which it is not known
         whether they are values.
-    reason
-        Why the pending ones wait, or why their states may be out of date, in words;
-        "" when nothing is known.
+    reasons
+        Why the pending ones wait, most frequent first, or why their states may be out
+        of date.
     rate
         Refs settled per second, smoothed; None while unknown.
     eta
@@ -207,7 +209,7 @@ class LineProgress:
     stragglers: int = 0
     released: int = 0
     unknown: int = 0
-    reason: str = ""
+    reasons: tuple[Reason, ...] = ()
     rate: float | None = None
     eta: float | None = None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .._awaiting.error_text import Description
     from .events import Submission, TaskEvent
+    from .reasons import Reason
     from .refs.columns import RefColumns
     from .watched_refs import Ref, Watcher
 
@@ -400,20 +401,22 @@ class Tracker(Ledger):
                         self._changed.add(origin)
         self._tell()
 
-    def set_reasons(self, origin: Hashable, reasons: Mapping[str, str]) -> None:
-        """Say why the pending refs of a cell's lines wait; lines left out: unknown."""
+    def set_reasons(
+        self, origin: Hashable, reasons: Mapping[str, tuple[Reason, ...]]
+    ) -> None:
+        """Set why the pending refs of a cell wait, by line; left out: unknown."""
         with self._lock:
             cell = self._cells.get(origin)
             if cell is not None:
                 for line in cell.lines.values():
-                    reason = reasons.get(line.name, "")
-                    if reason != line.reason:
-                        line.reason = reason
+                    of_line = reasons.get(line.name, ())
+                    if of_line != line.reasons:
+                        line.reasons = of_line
                         self._changed.add(origin)
         self._tell()
 
-    def set_stale(self, why: str) -> None:
-        """Mark the states of what is pending as out of date; "" ends that.
+    def set_stale(self, why: Reason | None) -> None:
+        """Mark the states of what is pending as out of date; None ends that.
 
         Lines that are made later are not marked: call it again for them.
         """
@@ -421,7 +424,7 @@ class Tracker(Ledger):
             self._apply_inbox()
             for origin, cell in self._cells.items():
                 for line in cell.lines.values():
-                    stale = why if line.pending else ""
+                    stale = why if line.pending else None
                     if line.stale != stale:
                         line.stale = stale
                         self._changed.add(origin)

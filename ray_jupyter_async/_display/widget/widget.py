@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from ..plain_text import one_line
+from ..reason_words import reason_words
 from ..static.page import progress_bundle
 from ..words import error_names
 from .arrival import marked
@@ -160,7 +161,7 @@ def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
         "running": line.running,
         "cancelling": line.cancelling,
         "stragglers": line.stragglers,
-        "reason": one_line(line.reason),
+        "reason": one_line(reason_words(line.reasons)),
         "rate": None if line.rate is None else float(f"{line.rate:.3g}"),
         "eta_s": None if line.eta is None else round(line.eta, 1),
         "elapsed_s": round(line.elapsed(taken), 3),

@@ -1,4 +1,4 @@
-"""Whether Ray's GCS still answers, so that old states are not shown as new ones.
+"""Whether Ray's GCS still answers, so that old states are not shown as current ones.
 
 A thread of its own asks, and only questions with a timeout: the others block while the
 GCS is gone, for the minute after which Ray ends this process (seen in 2.60).
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..._log import logger
 from ..._ray_api.connection import gcs_answers
+from ..reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,25 +25,25 @@ SILENCE = 3.0
 
 
 class ClusterHealth:
-    """Asks the GCS whether it is there; any thread.
+    """Asks the GCS whether it is there. Thread-safe.
 
     Parameters
     ----------
     wanted
-        Whether somebody looks at states now; nothing is asked otherwise.
+        Whether states are being looked at; nothing is asked otherwise.
     report
-        Called with `trouble` when it changes.
+        Called with `trouble` when it changes, and while there is some.
 
     Attributes
     ----------
-    trouble : str
-        Since when the GCS has not answered, in words; "" while it does.
+    trouble : Reason or None
+        Since when the GCS has not answered; None while it does.
     """
 
     def __init__(
-        self, wanted: Callable[[], bool], report: Callable[[str], object]
+        self, wanted: Callable[[], bool], report: Callable[[Reason | None], object]
     ) -> None:
-        self.trouble = ""
+        self.trouble: Reason | None = None
         self._wanted = wanted
         self._report = report
         self._lock = threading.Lock()
@@ -55,7 +56,7 @@ class ClusterHealth:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread; does nothing when it runs."""
+        """Start the thread; a no-op if it runs."""
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(
@@ -72,10 +73,10 @@ class ClusterHealth:
             thread.join(5.0)
 
     def wake(self) -> None:
-        """Ask soon, because somebody has begun to look."""
+        """Ask soon: states are being looked at."""
         self._wake.set()
 
-    def check(self, patience: float = 0.0) -> str:
+    def check(self, patience: float = 0.0) -> Reason | None:
         """Ask now, wait for at most a second, and return `trouble`.
 
         Parameters
@@ -87,21 +88,22 @@ class ClusterHealth:
         with self._lock:
             now = time.time()
             if answers is not False or now - self._asked > 2 * SILENCE:
-                # What happened while nobody asked is not known.
+                # What happened between questions is not known.
                 self._since = now
             self._asked = now
-            trouble = ""
+            trouble = None
             if answers is False:
-                silent = now - self._since >= patience
-                trouble = _words(self._since) if silent else self.trouble
+                trouble = self.trouble
+                if now - self._since >= patience:
+                    trouble = Reason(ReasonKind.GCS_SILENT, since=self._since)
             changed, self.trouble = trouble != self.trouble, trouble
         if changed or trouble:
             # Also unchanged: for what has been submitted since.
             self._report(trouble)
         return trouble
 
-    def now(self) -> str:
-        """Return `trouble`, asking only where nobody has for a while."""
+    def now(self) -> Reason | None:
+        """Return `trouble`, asking unless that was done a moment ago."""
         if self.trouble and time.time() - self._asked < SILENCE:
             self._report(self.trouble)
             return self.trouble
@@ -119,8 +121,3 @@ class ClusterHealth:
             except Exception:
                 logger.exception("the GCS cannot be asked")
             self._stop.wait(PERIOD)
-
-
-def _words(since: float) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(since))
-    return f"Ray's GCS has not answered since {clock}; states are as of then"

@@ -1,25 +1,26 @@
-"""The thread that asks Ray what became of tasks that nobody awaits.
+"""The thread that asks Ray for the states of tasks that are not awaited.
 
-It works only while a cell that is shown has something pending or has just
-settled, about once a second, and takes no more than a small share of a core
-however many tasks there are.
+It works only while a shown cell has something pending or has just settled, about once a
+second, and takes no more than a small share of a core however many tasks there are.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..._awaiting.fetch.watch import outcomes_of
 from ..._log import logger
 from ..._ray_api.connection import gcs_answers
+from ..._ray_api.gcs import read_actor, read_nodes
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
 from ..sources.submissions import MOST_DEPENDENCIES
 from .health import ClusterHealth
-from .pending_reasons import Node, read_actor, read_nodes, why_waiting
+from .pending_reasons import why_waiting
 from .task_events import read_task_events
 
 if TYPE_CHECKING:
@@ -40,23 +41,15 @@ _SHORTEST_REST = 0.1
 # Objects of ended tasks that one look reads, to find out what they are. For the others
 # there are the events, a second later, and the next look.
 _MOST_ASKED = 1_000
-#: Seconds after which a failed attempt of a task that is not followed counts as its
-#: last: the next attempt would have reported by then.
+# Seconds after which a failed attempt of a task that is not followed counts as its
+# last: the next attempt would have reported by then.
 _RETRY_SECONDS = 3.0
-#: Of so many pending and so many settled refs of a cell the events are read.
-MOST_READ = 2_000
+# Pending refs, and as many settled ones, of a cell whose events are read.
+_MOST_READ = 2_000
 
 
 class ClusterView:
-    """Tells the tracker what Ray knows of the tasks of some cells.
-
-    Every method may be called on any thread.
-
-    Parameters
-    ----------
-    tracker, submissions
-        Whom it tells, and who knows what tasks depend on.
-    """
+    """Reports to the tracker what Ray knows of the tasks of some cells. Thread-safe."""
 
     def __init__(self, tracker: Tracker, submissions: Submissions) -> None:
         self._tracker = tracker
@@ -64,7 +57,7 @@ class ClusterView:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
-        # Set by each look as it ends; replaced by who waits for one.
+        # Set by each look as it ends; replaced by `refresh`, which waits for one.
         self._looked = threading.Event()
         # Where the next look for objects of ended tasks begins.
         self._next_asked = 0
@@ -74,7 +67,7 @@ class ClusterView:
         self.health = ClusterHealth(lambda: bool(self._followed), tracker.set_stale)
 
     def start(self) -> None:
-        """Start the thread; nothing happens when it runs."""
+        """Start the thread; a no-op if it runs."""
         if self._thread is None:
             self._stop.clear()
             self._submissions.on_backlog.append(self._wake.set)
@@ -103,9 +96,9 @@ class ClusterView:
             self.health.wake()
 
     def settle_ended(self, origin: Hashable | None = None) -> None:
-        """Settle the refs that nobody awaits and whose tasks have ended.
+        """Settle the refs that are not awaited and whose tasks have ended.
 
-        Now, of one cell or of all. Takes about 1 us for each task that runs, or
+        Those of one cell or of all. Takes about 1 us for each task that runs, or
         nothing if there are no such refs.
         """
         keys = self._tracker.left_behind()
@@ -124,12 +117,12 @@ class ClusterView:
             self._tracker.end_finished(keys, still, outcomes)
 
     def refresh(self, timeout: float) -> None:
-        """Learn what Ray knows of all cells that have something unknown.
+        """Ask Ray about all cells that have something unknown.
 
         Parameters
         ----------
         timeout
-            Seconds to wait for that at most; it goes on afterwards.
+            Seconds to wait for the answer at most; it is still taken afterwards.
         """
         unknown = self._tracker.ended_unknown()
         for origin in {*unknown, *self._tracker.left_behind()}:
@@ -141,7 +134,7 @@ class ClusterView:
         looked.wait(timeout)
 
     def running_refs(self) -> list[bytes]:
-        """Give the id of the first ref of each task that runs in this kernel."""
+        """Return the id of the first ref of each task that runs in this kernel."""
         return [return_id(task) for task in self._submissions.unfinished() or ()]
 
     def _run(self) -> None:
@@ -158,15 +151,15 @@ class ClusterView:
             except Exception:
                 logger.exception("a look at the cluster failed")
             looked.set()
-            # Nobody is in such a hurry that this pause would not be kept. While
-            # Ray answers, it is the GCS that works: it rests for as long.
+            # Not cut short by `_wake`. While Ray answers, it is the GCS that works: it
+            # rests for as long.
             took, busy = time.monotonic() - began, time.thread_time() - busy
             rest = max(_SHORTEST_REST, took, busy / SHARE)
             self._stop.wait(rest)
             pause = max(0.0, PERIOD - rest) if self._followed else None
 
     def _reveal_ended(self) -> None:
-        """Find out what objects of ended tasks are, some in each look."""
+        """Find out what objects of ended tasks are, some of them in each look."""
         found = self._tracker.ended_unknown()
         keys = [key for of_cell in found.values() for key in of_cell]
         start = self._next_asked if self._next_asked < len(keys) else 0
@@ -178,7 +171,7 @@ class ClusterView:
         self.settle_ended()
         self._reveal_ended()
         keys = self._tracker.unexplained(
-            list(self._followed), time.monotonic() - LINGER, MOST_READ
+            list(self._followed), time.monotonic() - LINGER, _MOST_READ
         )
         tasks = {
             key[:TASK_ID_BYTES]
@@ -190,8 +183,8 @@ class ClusterView:
         if tasks and gcs_answers() is not False:
             events = read_task_events(tasks)
             self._tracker.explain(keys, events, self._undecided(events))
-            self._tell_reasons(keys, events)
-        self._let_go()
+            self._set_reasons(keys, events)
+        self._forget_settled()
 
     def _undecided(self, events: Mapping[bytes, TaskEvent]) -> set[bytes]:
         """Return the tasks whose last event is not the end of each of their refs."""
@@ -209,47 +202,34 @@ class ClusterView:
             )
         return found
 
-    def _tell_reasons(
+    def _set_reasons(
         self, keys: Mapping[Hashable, list[bytes]], events: Mapping[bytes, TaskEvent]
     ) -> None:
-        nodes: list[Node] | None = None
-        actors: dict[bytes, Any] = {}
-
-        def actor(asked: bytes) -> Any:
-            if asked not in actors:
-                actors[asked] = read_actor(asked)
-            return actors[asked]
-
+        nodes = functools.cache(read_nodes)
+        actor = functools.cache(read_actor)
         for origin, of_cell in keys.items():
             by_name: defaultdict[str, dict[bytes, TaskEvent]] = defaultdict(dict)
             for key in of_cell:
                 event = events.get(key[:TASK_ID_BYTES])
                 if event is not None and not event.state.settled:
                     by_name[self._submissions.name_of(key)][event.task] = event
-            if by_name and nodes is None:
-                nodes = read_nodes()
-            self._tracker.set_reasons(
-                origin,
-                {
-                    name: why_waiting(
-                        of_line.values(),
-                        nodes,
-                        actor,
-                        self._unfinished_before,
-                        more=len(of_cell) >= MOST_READ,
-                    )
-                    for name, of_line in by_name.items()
-                },
-            )
+            more = len(of_cell) >= _MOST_READ
+            reasons = {
+                name: why_waiting(
+                    line.values(), nodes(), actor, self._unfinished_before, more=more
+                )
+                for name, line in by_name.items()
+            }
+            self._tracker.set_reasons(origin, reasons)
 
     def _unfinished_before(self, tasks: Iterable[bytes]) -> tuple[int, bool]:
-        """Give how many other tasks these wait for, and whether for more than that."""
+        """Return how many other tasks these wait for, and whether there may be more."""
         known = [self._submissions.dependencies_of(task) for task in tasks]
         needed = {return_id(task) for of_task in known for task in of_task}
         more = any(len(of_task) >= MOST_DEPENDENCIES for of_task in known)
         return self._tracker.count_pending(needed), more
 
-    def _let_go(self) -> None:
+    def _forget_settled(self) -> None:
         """Stop following cells that settled a while ago."""
         now = time.monotonic()
         for origin, until in list(self._followed.items()):

@@ -1,9 +1,7 @@
 """The tasks of this process that have not ended, and how to cancel them by id.
 
-Nobody's ref is kept for that: Ray knows which tasks run, the submit hook knows
-whose they are, and a ref is made anew for the moment of its cancelling. Only
-here is the part of Ray's private API touched that this stands on (seen in
-2.60.0); without it no task is known to run.
+No ref is kept for that: Ray knows which tasks run, `submissions` knows whose they are,
+and a ref is made for the moment in which it is cancelled.
 """
 
 from __future__ import annotations
@@ -54,15 +52,10 @@ class RunningTask(NamedTuple):
 
 
 class RunningTasks:
-    """Finds and cancels the running tasks of this driver's cells.
+    """Finds and cancels the running tasks of this driver's cells. Thread-safe.
 
     Tasks that a task has submitted are not among them (cancelling is recursive), nor
-    are those of Ray Client. Every method may be called on any thread.
-
-    Parameters
-    ----------
-    submissions
-        Tells the names and the cells.
+    are those of Ray Client.
     """
 
     def __init__(self, submissions: Submissions) -> None:
@@ -76,7 +69,7 @@ class RunningTasks:
                 self._awaited[event.key[:TASK_ID_BYTES]] = event.origin
 
     def all(self) -> list[RunningTask]:
-        """Give all that a cell has submitted or awaited; about 2 us for each."""
+        """Return all that a cell has submitted or awaited; about 2 us for each."""
         found = [
             RunningTask(
                 task,
@@ -89,15 +82,15 @@ class RunningTasks:
         return [task for task in found if task[2:] != (None, None)]
 
     def still(self, tasks: Iterable[RunningTask]) -> list[RunningTask]:
-        """Give those of `tasks` that have not ended."""
+        """Return those of `tasks` that have not ended."""
         running = set(self._submissions.unfinished() or [])
         return [task for task in tasks if task.id in running]
 
     def begun(self, tasks: Iterable[RunningTask]) -> dict[bytes, bool]:
-        """Return whether actors have begun with methods, by the methods' ids.
+        """Whether actors have begun with methods, by the methods' ids.
 
-        As of one to two seconds ago, from task events. Methods of which the GCS knows
-        nothing are left out, and so are all while it does not answer.
+        As of one to two seconds ago, from task events. Methods that the GCS does not
+        know are left out, and so are all while it does not answer.
         """
         methods = {task.id for task in tasks if task.of_actor}
         if not methods or not gcs_answers():
@@ -117,7 +110,7 @@ class RunningTasks:
         Returns
         -------
         list of (RunningTask, str)
-            Those that Ray refused to cancel, and why.
+            Those that Ray refused to cancel, and the reasons.
         """
         by_id = {task.id: task for task in tasks}
         refused = self.cancel_by_id(by_id, force=force)
@@ -150,12 +143,12 @@ def _cancel(task: bytes, owner: bytes, *, may_stream: bool, force: bool) -> None
         except TypeError as error:
             if "owner" not in str(error):
                 raise
-            # Everybody has let go of its refs; Ray cancels only what has an owner.
+            # All of its refs were dropped; Ray cancels only what has an owner.
             if may_stream:
-                # With a ref made anew, Ray marks the stream as ended, finds that
-                # the ref is not its own, and aborts this process (2.60).
+                # With a new ref, Ray marks the stream as ended, finds that the ref is
+                # not its own, and aborts this process (2.60).
                 raise RuntimeError(
-                    "Ray cannot cancel a generator that was let go of; keep what "
+                    "Ray cannot cancel a generator whose ref was dropped. Keep what "
                     ".remote() returns"
                 ) from None
             core.deserialize_and_register_object_ref(key, ObjectRef.nil(), owner, b"")

@@ -5,9 +5,9 @@ As in `cell_reports`, nothing in here is thread-safe: the tracker owns the lock.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from ..reasons import Reason, ReasonKind
 from ..refs.store import LineRecords
 from ..snapshots import LineProgress, RefState
 from .error_groups import ErrorGroups
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 # (`.options(name=f"part-{i}")`) must not make a line per task.
 MAX_LINES = 50
 OTHER_NAMES = "other names"
-
-# The end of a reason; a resource may have any name, even one that looks like it.
-_QUEUED = re.compile(r"(?<=, )([0-9]{1,3}(?:,[0-9]{3}){0,4})\+? queued(?=;|$)")
 
 _PENDING = (
     RefState.PENDING_ARGS,
@@ -43,7 +40,7 @@ class LineTally:
         "last_change",
         "name",
         "pace",
-        "reason",
+        "reasons",
         "records",
         "stale",
     )
@@ -60,9 +57,10 @@ class LineTally:
         self.errors = ErrorGroups()
         self.pace = Pace(at)
         self.records = LineRecords(forget)
-        self.reason = ""
-        #: Why the states may be out of date; "" if they are not.
-        self.stale = ""
+        #: Why the pending refs wait, most frequent first.
+        self.reasons: tuple[Reason, ...] = ()
+        #: Why the states may be out of date; None if they are not.
+        self.stale: Reason | None = None
 
     def move(self, old: RefState, new: RefState, *, again: int) -> None:
         """Count a ref in another state."""
@@ -95,7 +93,7 @@ class LineTally:
         self.first_awaited = min(self.first_awaited, other.first_awaited)
         self.last_change = max(self.last_change, other.last_change)
         self.errors.merge(other.errors)
-        self.reason = self.reason or other.reason
+        self.reasons = self.reasons or other.reasons
         self.stale = self.stale or other.stale
 
     def read(self, now: float) -> LineProgress:
@@ -121,25 +119,22 @@ class LineTally:
             running=counts[RefState.RUNNING],
             cancelling=counts[RefState.CANCELLING],
             stragglers=self.pace.stragglers(now) if counts[RefState.RUNNING] else 0,
-            reason=(self.stale if pending else "") or _of_now(self.reason, waiting),
+            reasons=_of_now(self.reasons, waiting)
+            if self.stale is None or not pending
+            else (self.stale,),
             rate=rate,
             eta=eta,
         )
 
 
-def _of_now(reason: str, waiting: int) -> str:
-    """Give a reason without what is no longer true of it.
-
-    It is a second or two old: what has begun since is not queued any more.
-    """
-    if waiting <= 0:
-        return ""
-
-    def fewer(found: re.Match[str]) -> str:
-        queued = int(found[1].replace(",", ""))
-        return f"{waiting:,} queued" if queued > waiting else found[0]
-
-    return _QUEUED.sub(fewer, reason)
+def _of_now(reasons: tuple[Reason, ...], waiting: int) -> tuple[Reason, ...]:
+    """Adjust reasons, which are a second or two old: what has begun is not queued."""
+    return tuple(
+        reason._replace(count=waiting, or_more=False)
+        if reason.kind is ReasonKind.BUSY and reason.count > waiting
+        else reason
+        for reason in (reasons if waiting > 0 else ())
+    )
 
 
 def line_of(
