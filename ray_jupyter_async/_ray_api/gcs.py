@@ -42,37 +42,21 @@ class Actor(NamedTuple):
 
 
 class TaskReport(NamedTuple):
-    """The last attempt of a task, as far as processes have reported it.
+    """The last attempt of a task as reported; empty or 0 where nothing is known."""
 
-    Attributes
-    ----------
-    attempt : int
-        0 for the first.
-    times : mapping of str to float
-        When it came to be in each status, ``"PENDING_NODE_ASSIGNMENT"``, in seconds of
-        its node's wall clock.
-    error, message : str
-        Ray's error type, ``"WORKER_DIED"``, and text; "" if none was reported.
-    error_before : str
-        The error type of the attempt before; "" if none was reported.
-    node : str
-        The address of its node, or the beginning of the node's id; "" if unknown.
-    worker : int
-        The process id; 0 if unknown.
-    resources : mapping of str to float
-        What it needs; empty if unknown.
-    actor : bytes
-        The actor whose method it is; empty for a function.
-    """
-
+    #: 0 for the first.
     attempt: int
+    #: When it came to be in each status, by its node's wall clock (seconds).
     times: Mapping[str, float]
+    #: Ray's error type, ``"WORKER_DIED"``, and text; the type of the attempt before.
     error: str
     message: str
     error_before: str
+    #: Its node's address, or the beginning of the node's id, and its process id.
     node: str
     worker: int
     resources: Mapping[str, float]
+    #: The actor whose method it is.
     actor: bytes
 
 

@@ -22,35 +22,23 @@ _TERMINATE = "__ray_terminate__"
 
 
 class SubmitCall(NamedTuple):
-    """A call that has submitted a task.
+    """A call that has submitted a task."""
 
-    Attributes
-    ----------
-    key : bytes
-        The id of the task's first return, or of its generator.
-    returns : int
-        The number of its refs; 1 for a generator.
-    streams : bool
-        Whether it is a streaming generator.
-    actor_class, name : str
-        The class of a method, "" for a function, and the function's or method's own
-        name, each perhaps with its module. They may be of any subclass of `str`.
-    holder : Any
-        The function, or the actor's handle.
-    args, kwargs : Any
-        The task's arguments; None for none.
-    options : dict
-        Ray's options.
-    """
-
+    #: The id of the task's first return, or of its generator.
     key: bytes
+    #: The number of its refs; 1 for a generator.
     returns: int
     streams: bool
+    #: The class of a method, "" for a function, and the function's or method's name,
+    #: each perhaps with its module and of any subclass of `str`.
     actor_class: str
     name: str
+    #: The function, or the actor's handle.
     holder: Any
+    #: The task's arguments; None for none.
     args: Any
     kwargs: Any
+    #: Ray's options.
     options: dict[str, Any]
 
 

@@ -26,35 +26,22 @@ class ReasonKind(enum.Enum):
 
 
 class Reason(NamedTuple):
-    """One reason for which refs of a line wait.
-
-    Attributes
-    ----------
-    kind : ReasonKind
-    resources : tuple of (str, float)
-        Names and amounts. BUSY: the one that is in use, and all that the cluster has
-        of it. TOO_LARGE: the one wanted, or several that no node has together.
-    total : float
-        What the cluster has of the one wanted (TOO_LARGE).
-    for_actor : bool
-        Whether an actor needs them.
-    count : int
-        The tasks in the queue (BUSY), the unfinished tasks (OTHER_TASKS, 0 if not
-        known), or the number of the attempt (RETRY).
-    or_more : bool
-        Whether `count` is a lower bound.
-    error : str
-        Ray's error type of the attempt before, "" if not known (RETRY).
-    since : float
-        ``time.time()`` of the last answer (GCS_SILENT).
-    """
+    """One reason for which refs of a line wait."""
 
     kind: ReasonKind
+    #: Names and amounts. BUSY: the one that is in use, and all that the cluster has of
+    #: it. TOO_LARGE: the one wanted, or several that no node has together.
     resources: tuple[tuple[str, float], ...] = ()
+    #: TOO_LARGE: what the cluster has of the one wanted.
     total: float = 0.0
+    #: TOO_LARGE: whether an actor wants it.
     for_actor: bool = False
-    # Hides the method of tuples.
+    #: BUSY: the tasks in the queue. OTHER_TASKS: the unfinished ones, 0 if not known.
+    #: RETRY: the number of the attempt. (It hides the method of tuples.)
     count: int = 0  # type: ignore[assignment]
+    #: Whether `count` is a lower bound.
     or_more: bool = False
+    #: RETRY: Ray's error type of the attempt before, "" if not known.
     error: str = ""
+    #: GCS_SILENT: ``time.time()`` of the last answer.
     since: float = 0.0

@@ -12,6 +12,7 @@ calls, until the cell has ended, so that each is registered with Ray once.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -41,35 +42,30 @@ _MOST_AT_ONCE = 1_000
 _MOST_CELLS = 100
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class _Call:
     """A call that blocks."""
 
-    __slots__ = ("began", "end_watch", "fetches", "origin", "refs")
-
-    def __init__(self, refs: Any, cell: Hashable, *, fetches: bool) -> None:
-        self.refs = refs
-        self.origin = cell
-        #: Whether it returns values.
-        self.fetches = fetches
-        self.began = time.monotonic()
-        #: Ends its watch; None while it has none.
-        self.end_watch: Callable[[], None] | None = None
+    refs: Any
+    origin: Hashable
+    #: Whether it returns values.
+    fetches: bool
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    #: Ends its watch; None while it has none.
+    end_watch: Callable[[], None] | None = None
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class _Blocked:
     """What a cell has blocked in calls that are over."""
 
-    __slots__ = ("ends", "keys", "seconds", "shown")
-
-    def __init__(self) -> None:
-        #: For how long, as far as no watch has counted it.
-        self.seconds = 0.0
-        #: Whether it has blocked for long enough to be watched at once.
-        self.shown = False
-        #: The refs that stay watched between calls of `ray.wait`.
-        self.keys: set[bytes] = set()
-        #: End their watches.
-        self.ends: list[Callable[[], None]] = []
+    #: For how long, as far as no watch has counted it.
+    seconds: float = 0.0
+    #: Whether it has blocked for long enough to be watched at once.
+    shown: bool = False
+    #: The refs that stay watched between calls of `ray.wait`, and what ends that.
+    keys: set[bytes] = dataclasses.field(default_factory=set)
+    ends: list[Callable[[], None]] = dataclasses.field(default_factory=list)
 
 
 class BlockingGets(Replacements):
@@ -83,12 +79,7 @@ class BlockingGets(Replacements):
         self._cells: dict[Hashable, _Blocked] = {}
 
     def look(self, after: float) -> float | None:
-        """Watch the calls that have blocked for a while.
-
-        Parameters
-        ----------
-        after
-            Seconds.
+        """Watch the calls that have blocked for `after` seconds.
 
         Returns
         -------
@@ -141,7 +132,7 @@ class BlockingGets(Replacements):
             __tracebackhide__ = _rich_traceback_omit = True
             number = next(numbers)
             refs = args[0] if args else kwargs.get(parameter)
-            calls[number] = call = _Call(refs, origin.get(), fetches=fetches)
+            calls[number] = call = _Call(refs, origin.get(), fetches)
             del refs
             try:
                 with BlockingInRay():
