@@ -170,11 +170,11 @@ def test_batches_raise_an_error_and_lose_nothing(ray_session, with_results):
         given, errors = [], 0
         completed = as_completed([good[0], bad, good[1]], with_results=with_results)
         # All are there before the first batch is asked for.
-        while len(completed._inbox.arrived) < 3:
+        while len(completed._state.arrived) < 3:
             await asyncio.sleep(0.01)
         # The error in the middle, whichever came first.
-        completed._inbox.arrived.rotate(
-            1 - [ref for ref, *_ in completed._inbox.arrived].index(bad)
+        completed._state.arrived.rotate(
+            1 - [ref for ref, *_ in completed._state.arrived].index(bad)
         )
         while True:
             try:
@@ -192,7 +192,7 @@ def test_batches_raise_an_error_and_lose_nothing(ray_session, with_results):
 def test_times_out_and_can_go_on(gates):
     async def main():
         completed = as_completed([gates[0].hold(1)], timeout=0.2)
-        with pytest.raises(asyncio.TimeoutError, match="1 refs were not ready"):
+        with pytest.raises(asyncio.TimeoutError, match="1 of 1 refs were not ready"):
             await anext(completed)
         assert len(completed) == 1
 

@@ -13,31 +13,26 @@ from ..fetch.pool import readers
 from ..fetch.sessions import session_of
 from ..requests import Need
 from .batches import Intake
+from .flow import Iteration
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ..._ray_api.objects import Ref
     from ..requests import Part, Session
 
 
 class _Inbox:
-    """Takes what completes.
-
-    Apart from `as_completed` itself, which whoever iterates may simply drop:
-    nothing that Ray or the loop holds leads to that.
-    """
+    """What an `as_completed` awaits, and what has arrived of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        #: Indices of refs that were ready when the time was over, and are on their way.
+        #: Indices of refs that were ready when the time was over and have not arrived.
         self.found: set[int] = set()
-        #: Indices of those that have arrived, where `found` has need of them.
+        #: Indices of those that have arrived; only where `found` is used.
         self.seen: set[int] | None = None
         self.parts: dict[int, Part] = {}
-        #: Those of which more parts may come.
+        #: Those that may make more parts.
         self.intakes: list[Intake] = []
-        #: Refs that have not arrived, those included of which no part was made yet.
+        #: Refs that have not arrived, with those for which no part was made yet.
         self.pending = 0
         self.arrived: deque[tuple[Ref, Any, BaseException | None]] = deque()
         self.waiter: asyncio.Future[None] | None = None
@@ -48,7 +43,7 @@ class _Inbox:
         if self.seen is not None:
             self.seen.add(part.index)
         self.pending -= 1
-        assert part.ref is not None, "it is let go of after this"
+        assert part.ref is not None, "the converter clears it after this call"
         self.arrived.append((part.ref, value, error))
         self.wake()
 
@@ -58,6 +53,9 @@ class _Inbox:
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+
+    def ended(self) -> bool:
+        return not self.pending and not self.arrived
 
     def close(self) -> None:
         for intake in self.intakes:
@@ -73,33 +71,28 @@ class _Inbox:
 
 
 @final
-class as_completed:  # noqa: N801 - used as a function, like asyncio's
+class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asyncio's
     """Iterate over refs in the order in which they become ready.
 
-    ::
-
-        async for ref in as_completed(refs): ...
-        async for ref, value in as_completed(refs, with_results=True): ...
-
-    A loop that is left early lets go of the remaining refs; their tasks run on
-    unless `cancel_task` is set; so does `close()`, which `async with` and
-    `contextlib.aclosing` call. To be used on one loop, by one iteration at a time.
+    Use it on one loop, from one task at a time. A step that is cancelled loses nothing.
+    `close()`, `aclose()`, `async with` and `contextlib.aclosing` end the iteration and
+    drop the remaining refs at once; otherwise this happens when it is collected.
 
     Parameters
     ----------
     refs : iterable of ray.ObjectRef, optional
         More can be added while iterating, see `add`.
     timeout : float, optional
-        Seconds, from now, that all may take; 0 gives what is ready.
+        Seconds from now for all refs; 0 returns those that are ready.
     with_results : bool, default False
-        Whether to give `(ref, value)`. Without, no value is fetched.
+        Whether to return `(ref, value)`. Without, no value is fetched.
     raise_errors : bool, default True
         Whether an error is raised when its turn comes; the iteration can go on
         afterwards. With False the pair is `(ref, error)`. Means nothing without
         `with_results`.
     cancel_task : bool, default False
-        Whether the tasks of refs that were not given are cancelled when the
-        iteration is left or closed.
+        Whether the tasks of refs that were not returned are cancelled when the
+        iteration is closed. By default they keep running.
 
     Raises
     ------
@@ -109,7 +102,7 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
     TypeError
         If one of them is not a ref.
     RuntimeError
-        If no loop is running; from the iteration, if another one is waiting.
+        If no loop is running; from the iteration, if another step is waiting.
     """
 
     def __init__(
@@ -122,15 +115,16 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
         cancel_task: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._inbox = _Inbox(loop)
+        self._state: _Inbox = _Inbox(loop)
+        self._loop = loop
         self._with_results = with_results
         self._raise_errors = raise_errors
         self._cancel_task = cancel_task
-        self._waiting = False
+        self._timeout = timeout
         self._deadline = None if timeout is None else loop.time() + timeout
-        # With no time to wait in, what is ready has to be looked for.
+        # With a timeout of 0 the refs that are ready have to be looked for.
         self._unseen: list[tuple[int, Ref]] | None = [] if timeout == 0 else None
-        self._inbox.seen = set() if timeout == 0 else None
+        self._state.seen = set() if timeout == 0 else None
         self._added = 0
         self.add(refs)
 
@@ -143,7 +137,7 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
             If one of them is not a ref; then none was added.
         """
         given = refs_of(refs)
-        inbox = self._inbox
+        inbox = self._state
         intake = Intake(
             given,
             inbox,
@@ -160,87 +154,50 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
         inbox.intakes = [one for one in (*inbox.intakes, intake) if not one.done]
 
     def __len__(self) -> int:
-        """Count the refs not given yet."""
-        return self._inbox.pending + len(self._inbox.arrived)
+        """Return how many refs have not been returned yet."""
+        return self._state.pending + len(self._state.arrived)
 
     @property
     def arrived(self) -> bool:
         """Whether the next step of the iteration will not have to wait."""
-        return bool(self._inbox.arrived)
-
-    def __aiter__(self) -> as_completed:
-        return self
+        return bool(self._state.arrived)
 
     async def __anext__(self) -> Any:
-        await self._some()
-        return self._give(*self._inbox.arrived.popleft())
+        await self._alone(self._arrival)
+        return self._item(*self._state.arrived.popleft())
 
     async def batches(self) -> AsyncIterator[list[Any]]:
-        """Iterate over lists of all that has completed since the last one.
+        """Iterate over lists of everything that has arrived since the last one.
 
-        An error that is to be raised is raised instead of its batch's remainder,
-        which comes with the next batch.
+        An error that is to be raised ends the batch before it, and is raised in place
+        of the next one.
         """
+        arrived = self._state.arrived
         while True:
             try:
-                await self._some()
+                await self._alone(self._arrival)
             except StopAsyncIteration:
                 return
             batch: list[Any] = []
-            while self._inbox.arrived:
-                if batch and self._raises(self._inbox.arrived[0][2]):
-                    break
-                batch.append(self._give(*self._inbox.arrived.popleft()))
+            while arrived and not (batch and self._raises(arrived[0][2])):
+                batch.append(self._item(*arrived.popleft()))
             yield batch
 
     def close(self) -> None:
-        """Drop the refs not given yet; the iteration is over."""
+        """End the iteration and drop the refs that it has not returned."""
         if self._unseen is not None:
             self._unseen = []
-        self._inbox.close()
-
-    async def aclose(self) -> None:
-        """Close it, as `contextlib.aclosing` asks for."""
-        self.close()
-
-    async def __aenter__(self) -> as_completed:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def _some(self) -> None:
-        """Wait until something has arrived.
-
-        Raises
-        ------
-        StopAsyncIteration
-            If nothing is left.
-        """
-        if self._waiting:
-            raise RuntimeError(
-                "this as_completed is already waiting for its next ref. "
-                "Iterate over it from one task at a time."
-            )
-        self._waiting = True
-        try:
-            await self._arrival()
-        finally:
-            self._waiting = False
+        super().close()
 
     async def _arrival(self) -> None:
-        inbox = self._inbox
+        """Wait until something has arrived; raise StopAsyncIteration if nothing can."""
+        inbox = self._state
         while not inbox.arrived:
             if not inbox.pending:
                 raise StopAsyncIteration
             left = None
             if self._unseen:
-                # Forgotten afterwards: a look that is cancelled is repeated.
+                # Removed after the look only: one that is cancelled is repeated.
                 unseen = list(self._unseen)
                 inbox.found |= await _ready_among(unseen, fetch=self._with_results)
                 inbox.found -= inbox.seen or set()
@@ -253,16 +210,17 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
                 await asyncio.wait_for(inbox.waiter, left)
             except asyncio.TimeoutError:
                 raise asyncio.TimeoutError(
-                    f"{len(self)} refs were not ready in time; their tasks run on"
+                    f"as_completed() timed out after {self._timeout:g} s: {len(self)} "
+                    f"of {self._added} refs were not ready. Their tasks keep running."
                 ) from None
             finally:
                 inbox.waiter = None
 
     def _raises(self, error: BaseException | None) -> bool:
-        # Without results there is only one kind of error: a ref that is no good.
+        # Without results the only error is a ref of no session.
         return error is not None and (self._raise_errors or not self._with_results)
 
-    def _give(self, ref: Ref, value: Any, error: BaseException | None) -> Any:
+    def _item(self, ref: Ref, value: Any, error: BaseException | None) -> Any:
         if error is not None and self._raises(error):
             try:
                 raise error
@@ -271,12 +229,6 @@ class as_completed:  # noqa: N801 - used as a function, like asyncio's
         if not self._with_results:
             return ref
         return ref, (value if error is None else error)
-
-    def __del__(self) -> None:
-        inbox = getattr(self, "_inbox", None)
-        if inbox is not None and inbox.pending and not inbox.loop.is_closed():
-            # The garbage collector may be on any thread.
-            inbox.loop.call_soon_threadsafe(inbox.close)
 
 
 async def _ready_among(refs: list[tuple[int, Ref]], *, fetch: bool) -> set[int]:

@@ -1,7 +1,8 @@
-"""Iterating over what a source has begun, with a bounded number in flight.
+"""Asynchronous iterations that survive a cancelled step.
 
-`map` and `stream` are such iterations. They are objects rather than asynchronous
-generators, because a generator ends for good when one of its steps is cancelled.
+`as_completed`, `map` and `stream` are objects, because an asynchronous generator ends
+for good when one of its steps is cancelled. `Iteration` is what they share, `Flow` is
+`map` and `stream`.
 """
 
 from __future__ import annotations
@@ -9,34 +10,96 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..future import RefFuture
+    from typing_extensions import Self
 
 T = TypeVar("T")
+Step = TypeVar("Step")
+
+
+class _State(Protocol):
+    """What an iteration has begun; never refers to the iteration."""
+
+    def ended(self) -> bool:
+        """Whether nothing is left to return and nothing more will come."""
+
+    def close(self) -> None:
+        """Drop everything; on the loop's thread."""
+
+
+class Iteration(AsyncIterator[T]):
+    """An iteration of one step at a time that can be closed.
+
+    Ray and the loop refer to its state alone, so that an iteration that is dropped
+    is collected, which closes the state.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _state: _State
+    _stepping = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def close(self) -> None:
+        """End the iteration and drop what it has not returned; on the loop's thread."""
+        self._state.close()
+
+    async def aclose(self) -> None:
+        """Close it, for `contextlib.aclosing`."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def _alone(self, step: Callable[[], Awaitable[Step]]) -> Step:
+        """Run a step, or raise RuntimeError if another one is waiting."""
+        if self._stepping:
+            raise RuntimeError(
+                "Another step of this iteration is waiting. "
+                "Iterate over it from one task at a time."
+            )
+        self._stepping = True
+        try:
+            return await step()
+        finally:
+            self._stepping = False
+
+    def __del__(self) -> None:
+        loop = self._loop
+        if loop is not None and not self._state.ended() and not loop.is_closed():
+            # The garbage collector may run on any thread.
+            loop.call_soon_threadsafe(self._state.close)
 
 
 class _InFlight:
-    """What is in flight of an iteration.
+    """The futures that an iteration has begun and not returned."""
 
-    Apart from the iteration itself, which may simply be dropped: nothing that the loop
-    holds leads to that.
-    """
-
-    def __init__(self, source: AsyncIterator[RefFuture], *, ordered: bool) -> None:
+    def __init__(
+        self, source: AsyncIterator[asyncio.Future[Any]], *, ordered: bool
+    ) -> None:
         self._source = source
         self._ordered = ordered
-        #: Begun and not given, in their order; unordered, without those that are done.
-        self.pending: dict[RefFuture, None] = {}
-        #: Done and not given; unordered only.
-        self._done: deque[RefFuture] = deque()
-        self._following: asyncio.Task[RefFuture] | None = None
+        #: In the source's order; without those that are done if results are unordered.
+        self.pending: dict[asyncio.Future[Any], None] = {}
+        #: Unordered only.
+        self._done: deque[asyncio.Future[Any]] = deque()
+        self._following: asyncio.Task[asyncio.Future[Any]] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.exhausted = False
-        #: What the source raised; its turn comes after the results before it.
+        #: What the source raised; raised after the results before it.
         self.error: BaseException | None = None
 
     def __len__(self) -> int:
@@ -48,23 +111,21 @@ class _InFlight:
             self._following = asyncio.ensure_future(next_of(self._source))
             self._following.add_done_callback(self._followed)
 
-    def take(self) -> RefFuture | None:
-        """Take out what is to be given next, if it is there."""
+    def take(self) -> asyncio.Future[Any] | None:
+        """Remove and return the next future if it is done."""
         if not self._ordered:
             return self._done.popleft() if self._done else None
-        for first in self.pending:
-            if first.done():
-                del self.pending[first]
-                return first
-            break
-        return None
+        first = next(iter(self.pending), None)
+        if first is None or not first.done():
+            return None
+        del self.pending[first]
+        return first
 
     def ended(self) -> bool:
-        """Whether nothing is left to be given and nothing more will come."""
         return self.exhausted and not len(self)
 
     async def change(self) -> None:
-        """Wait until something may have become different. Cancelling it is harmless."""
+        """Wait until `take` or `ended` may answer differently."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -72,22 +133,20 @@ class _InFlight:
             self._waiter = None
 
     def close(self) -> None:
-        """Cancel what is in flight; on the loop's thread."""
         self.exhausted = True
         following, self._following = self._following, None
         if following is not None:
-            drop(following)
+            _discard(following)
         pending, self.pending = self.pending, {}
         for future in [*pending, *self._done]:
-            drop(future)
+            _discard(future)
         self._done.clear()
         self.error = None
         self._wake()
 
-    def _followed(self, task: asyncio.Task[RefFuture]) -> None:
-        if task is not self._following:  # dropped, see `close`
-            if not task.cancelled():
-                task.exception()
+    def _followed(self, task: asyncio.Task[asyncio.Future[Any]]) -> None:
+        if task is not self._following:  # discarded by `close`
+            _discard(task)
             return
         self._following = None
         try:
@@ -102,7 +161,7 @@ class _InFlight:
             future.add_done_callback(self._arrived)
         self._wake()
 
-    def _arrived(self, future: RefFuture) -> None:
+    def _arrived(self, future: asyncio.Future[Any]) -> None:
         if self._ordered:
             if next(iter(self.pending), None) is future:
                 self._wake()
@@ -117,32 +176,30 @@ class _InFlight:
 
 
 @final
-class Flow(AsyncIterator[Any]):
+class Flow(Iteration[T]):
     """An iteration over the values of futures that a source makes.
 
-    A step that is cancelled, or given up by a timeout, loses nothing: the next one
-    gives what it would have given. To be used on one loop, by one iteration at a time.
-
-    To leave it early and at once, close it: `await aclose()`, `close()`,
-    `async with` or `contextlib.aclosing`; otherwise it is closed when it is collected.
+    A step that is cancelled or times out loses nothing: the next one returns its value.
+    Use it on one loop, from one task at a time. `close()`, `aclose()`, `async with` and
+    `contextlib.aclosing` end it at once; otherwise it ends when it is collected.
 
     Parameters
     ----------
-    source : async iterator of RefFuture
-        Asked for the next future only while fewer than `limit` are in flight or
-        wait to be given: a consumer that is slow to take values slows it down.
+    source : async iterator of asyncio.Future
+        Asked for the next future only while fewer than `limit` are in flight or have
+        not been taken: a slow consumer slows it down.
     limit : int or callable
         At least 1, or a coroutine function that returns it, called in the first step.
     ordered : bool, default True
         Whether values come in the source's order, or as they arrive.
     return_exceptions : bool, default False
-        Whether errors are given as values. By default one is raised, and ends the
+        Whether errors are returned as values. By default one is raised and ends the
         iteration. An error of the source is always raised.
     """
 
     def __init__(
         self,
-        source: AsyncIterator[RefFuture],
+        source: AsyncIterator[asyncio.Future[Any]],
         limit: int | Callable[[], Awaitable[int]],
         *,
         ordered: bool = True,
@@ -150,44 +207,31 @@ class Flow(AsyncIterator[Any]):
     ) -> None:
         self._limit = limit
         self._return_exceptions = return_exceptions
-        self._in_flight = _InFlight(source, ordered=ordered)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stepping = False
+        self._state: _InFlight = _InFlight(source, ordered=ordered)
 
-    def __aiter__(self) -> Flow:
-        return self
+    async def __anext__(self) -> T:
+        value: T = self._value_of(await self._alone(self._next))
+        return value
 
-    async def __anext__(self) -> Any:
-        if self._stepping:
-            raise RuntimeError(
-                "this iteration is already waiting for its next result. "
-                "Iterate over it from one task at a time."
-            )
-        self._stepping = True
-        try:
-            return self._value_of(await self._next())
-        finally:
-            self._stepping = False
-
-    async def _next(self) -> RefFuture:
+    async def _next(self) -> asyncio.Future[Any]:
         self._loop = asyncio.get_running_loop()
-        in_flight = self._in_flight
+        state = self._state
         limit = self._limit
         if not isinstance(limit, int):
-            limit = 1 if in_flight.exhausted else await limit()
+            limit = 1 if state.exhausted else await limit()
             self._limit = limit
         while True:
-            in_flight.advance(limit)
-            future = in_flight.take()
+            state.advance(limit)
+            future = state.take()
             if future is not None:
                 return future
-            if in_flight.ended():
-                error = in_flight.error
+            if state.ended():
+                error = state.error
                 self.close()
                 raise StopAsyncIteration if error is None else error
-            await in_flight.change()
+            await state.change()
 
-    def _value_of(self, future: RefFuture) -> Any:
+    def _value_of(self, future: asyncio.Future[Any]) -> Any:
         error = future.exception()
         if error is None:
             return future.result()
@@ -199,38 +243,13 @@ class Flow(AsyncIterator[Any]):
         finally:
             del error, future  # this frame is in the error's traceback
 
-    def close(self) -> None:
-        """End the iteration, and cancel what is in flight; on the loop's thread."""
-        self._in_flight.close()
-
-    async def aclose(self) -> None:
-        """Close it, as `contextlib.aclosing` asks for."""
-        self.close()
-
-    async def __aenter__(self) -> Flow:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        loop = getattr(self, "_loop", None)
-        if loop is not None and not self._in_flight.ended() and not loop.is_closed():
-            # The garbage collector may be on any thread.
-            loop.call_soon_threadsafe(self._in_flight.close)
-
 
 async def next_of(source: AsyncIterator[T]) -> T:
-    """Return what comes next, as a coroutine: a task can be made of that."""
+    """Return the source's next item; a coroutine, of which a task can be made."""
     return await anext(source)
 
 
-def drop(future: asyncio.Future[Any]) -> None:
-    """Cancel a future whose result, or error, will not be looked at."""
+def _discard(future: asyncio.Future[Any]) -> None:
+    """Cancel a future whose result nothing will look at."""
     if not future.cancel() and not future.cancelled():
-        future.exception()  # looked at, so that it is not reported to the loop
+        future.exception()  # looked at, so that the loop does not report it

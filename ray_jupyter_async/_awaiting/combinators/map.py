@@ -26,7 +26,7 @@ def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
     ordered: bool = True,
     return_exceptions: bool = False,
     cancel_task: bool = False,
-) -> Flow:
+) -> Flow[Any]:
     """Submit a remote function for each input, and iterate over the results.
 
     ::

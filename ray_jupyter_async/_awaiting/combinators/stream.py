@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..future import RefFuture
 
 
-def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> Flow:
+def stream(generator: ObjectRefGenerator, *, prefetch: int = 8) -> Flow[Any]:
     """Iterate over the values that a remote generator yields.
 
     ::
