@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from pathlib import Path
 
 import pytest
 import ray
@@ -83,18 +84,38 @@ def test_an_error_is_raised_in_its_turn_and_the_iteration_goes_on(gates):
     assert run(main()) == "yes"
 
 
-def test_errors_are_given_when_not_to_be_raised(ray_session):
+def test_return_exceptions_pairs_errors_with_their_refs(ray_session):
     ref = fail.remote("no")
 
     async def main():
-        return [
-            pair
-            async for pair in as_completed([ref], with_results=True, raise_errors=False)
-        ]
+        completed = as_completed([ref], with_results=True, return_exceptions=True)
+        return [pair async for pair in completed]
 
-    ((given, error),) = run(main())
-    assert given == ref
+    ((failed, error),) = run(main())
+    assert failed == ref
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize("raise_errors", [True, False])
+def test_raise_errors_warns_of_its_caller(ray_session, raise_errors):
+    ref = fail.remote("no")
+
+    async def main():
+        with pytest.warns(DeprecationWarning, match="return_exceptions") as warned:
+            completed = as_completed(
+                [ref], with_results=True, raise_errors=raise_errors
+            )
+        (warning,) = warned
+        assert warning.filename == __file__
+        line = Path(__file__).read_text().splitlines()[warning.lineno - 1]
+        assert "as_completed(" in line
+        if raise_errors:
+            with pytest.raises(ValueError, match="no"):
+                await anext(completed)
+        else:
+            assert isinstance((await anext(completed))[1], ValueError)
+
+    run(main())
 
 
 def test_without_results_a_failed_task_is_given_like_any(ray_session):

@@ -120,11 +120,11 @@ def test_gather_gives_an_error(ray_session, kind, count):
 
 
 @each
-@pytest.mark.parametrize("raise_errors", [True, False])
-def test_as_completed_goes_on_after_an_error(ray_session, kind, raise_errors):
+@pytest.mark.parametrize("return_exceptions", [True, False])
+def test_as_completed_goes_on_after_an_error(ray_session, kind, return_exceptions):
     async def main():
         completed = as_completed(
-            five(kind), with_results=True, raise_errors=raise_errors
+            five(kind), with_results=True, return_exceptions=return_exceptions
         )
         given = await outcomes(completed)
         return [one[1] if isinstance(one, tuple) else one for one in given]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, final, overload
 
 from ...errors import UnknownRefError
 from ..arguments import refs_of
@@ -16,8 +17,15 @@ from .batches import Intake
 from .flow import Iteration
 
 if TYPE_CHECKING:
+    from ray import ObjectRef
+
     from ..._ray_api.objects import Ref
     from ..requests import Part, Session
+
+T = TypeVar("T")
+#: What the refs stand for, and what the iteration returns.
+Value = TypeVar("Value")
+Item = TypeVar("Item")
 
 
 class _Inbox:
@@ -71,7 +79,9 @@ class _Inbox:
 
 
 @final
-class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asyncio's
+class as_completed(  # noqa: N801 - used as a function, like asyncio's
+    Iteration[Item], Generic[Value, Item]
+):
     """Iterate over refs in the order in which they become ready.
 
     Use it on one loop, from one task at a time. A step that is cancelled loses nothing.
@@ -86,13 +96,16 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
         Seconds from now for all refs; 0 returns those that are ready.
     with_results : bool, default False
         Whether to return `(ref, value)`. Without, no value is fetched.
-    raise_errors : bool, default True
-        Whether an error is raised when its turn comes; the iteration can go on
-        afterwards. With False the pair is `(ref, error)`. Means nothing without
-        `with_results`.
+    return_exceptions : bool, default False
+        Whether an error is returned, as `(ref, error)`. By default it is raised when
+        its turn comes, and the iteration can go on. No effect without `with_results`.
     cancel_task : bool, default False
         Whether the tasks of refs that were not returned are cancelled when the
         iteration is closed. By default they keep running.
+    raise_errors : bool, optional
+        The opposite of `return_exceptions`, which it overrides.
+
+        .. deprecated:: 0.1
 
     Raises
     ------
@@ -103,7 +116,71 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
         If one of them is not a ref.
     RuntimeError
         If no loop is running; from the iteration, if another step is waiting.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def double(n):
+    ...     return 2 * n
+    >>> total = 0
+    >>> async for ref in as_completed([double.remote(n) for n in range(4)]):
+    ...     total += await as_future(ref)
+    >>> total
+    12
+
+    With results, and with refs that are added while it runs:
+
+    >>> completed = as_completed([double.remote(1)], with_results=True)
+    >>> async for ref, value in completed:
+    ...     print(value)
+    ...     if value < 8:
+    ...         completed.add(double.remote(value))
+    2
+    4
+    8
     """
+
+    @overload
+    def __init__(
+        self: as_completed[T, ObjectRef[T]],
+        refs: Iterable[ObjectRef[T]] = (),
+        *,
+        timeout: float | None = None,
+        with_results: Literal[False] = False,
+        return_exceptions: bool = False,
+        cancel_task: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: as_completed[T, tuple[ObjectRef[T], T]],
+        refs: Iterable[ObjectRef[T]] = (),
+        *,
+        timeout: float | None = None,
+        with_results: Literal[True],
+        return_exceptions: Literal[False] = False,
+        cancel_task: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: as_completed[T, tuple[ObjectRef[T], T | BaseException]],
+        refs: Iterable[ObjectRef[T]] = (),
+        *,
+        timeout: float | None = None,
+        with_results: Literal[True],
+        return_exceptions: bool,
+        cancel_task: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: as_completed[Any, Any],
+        refs: Iterable[ObjectRef[Any]] = (),
+        *,
+        timeout: float | None = None,
+        with_results: bool = False,
+        return_exceptions: bool = False,
+        cancel_task: bool = False,
+        raise_errors: bool | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -111,14 +188,23 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
         *,
         timeout: float | None = None,
         with_results: bool = False,
-        raise_errors: bool = True,
+        return_exceptions: bool = False,
         cancel_task: bool = False,
+        raise_errors: bool | None = None,
     ) -> None:
+        if raise_errors is not None:
+            warnings.warn(
+                "raise_errors is deprecated and will be removed in the next version. "
+                f"Use return_exceptions={not raise_errors}.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return_exceptions = not raise_errors
         loop = asyncio.get_running_loop()
         self._state: _Inbox = _Inbox(loop)
         self._loop = loop
         self._with_results = with_results
-        self._raise_errors = raise_errors
+        self._return_exceptions = return_exceptions
         self._cancel_task = cancel_task
         self._timeout = timeout
         self._deadline = None if timeout is None else loop.time() + timeout
@@ -128,7 +214,7 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
         self._added = 0
         self.add(refs)
 
-    def add(self, refs: Ref | Iterable[Ref]) -> None:
+    def add(self, refs: ObjectRef[Value] | Iterable[ObjectRef[Value]]) -> None:
         """Await more refs; also between two steps of the iteration.
 
         Raises
@@ -162,11 +248,12 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
         """Whether the next step of the iteration will not have to wait."""
         return bool(self._state.arrived)
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> Item:
         await self._alone(self._arrival)
-        return self._item(*self._state.arrived.popleft())
+        item: Item = self._item(*self._state.arrived.popleft())
+        return item
 
-    async def batches(self) -> AsyncIterator[list[Any]]:
+    async def batches(self) -> AsyncIterator[list[Item]]:
         """Iterate over lists of everything that has arrived since the last one.
 
         An error that is to be raised ends the batch before it, and is raised in place
@@ -178,7 +265,7 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
                 await self._alone(self._arrival)
             except StopAsyncIteration:
                 return
-            batch: list[Any] = []
+            batch: list[Item] = []
             while arrived and not (batch and self._raises(arrived[0][2])):
                 batch.append(self._item(*arrived.popleft()))
             yield batch
@@ -218,7 +305,9 @@ class as_completed(Iteration[Any]):  # noqa: N801 - used as a function, like asy
 
     def _raises(self, error: BaseException | None) -> bool:
         # Without results the only error is a ref of no session.
-        return error is not None and (self._raise_errors or not self._with_results)
+        return error is not None and not (
+            self._return_exceptions and self._with_results
+        )
 
     def _item(self, ref: Ref, value: Any, error: BaseException | None) -> Any:
         if error is not None and self._raises(error):

@@ -258,7 +258,8 @@ READINESS = (
     _way(
         "completed-errors",
         """
-        async for _ in rja.as_completed(refs, with_results=True, raise_errors=False):
+        completed = rja.as_completed(refs, with_results=True, return_exceptions=True)
+        async for _ in completed:
             pass
         """,
     ),
