@@ -16,8 +16,8 @@ OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_asyn
 PYTEST_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-newest test-oldest check check-python check-js \
-	check-notebooks check-package binder-check bench clean
+.PHONY: help demo lab test test-newest test-oldest check check-python check-types \
+	check-js check-notebooks check-package binder-check bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -39,12 +39,16 @@ test-oldest: $(OLDEST)/.installed
 	$(if $(strip $(OLDEST_TESTS)),,$(error no awaiting tests found for the oldest Ray))
 	$(OLDEST)/bin/python -m pytest $(PYTEST_OPTIONS) $(OLDEST_TESTS)
 
-check: check-python check-js check-notebooks check-package ## lint, types, formats, and try the built package
+check: check-python check-types check-js check-notebooks check-package ## lint, types, formats, and try the built package
 
 check-python: $(VENV)/.installed-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# mypy checks the code and typing_tests, pyright typing_tests alone.
+check-types: $(VENV)/.installed-all
 	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 check-js: $(NODE_MODULES)/.installed
 	$(NODE_MODULES)/.bin/tsc

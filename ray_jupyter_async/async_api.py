@@ -1,48 +1,55 @@
-"""Ray's `ray.experimental.async_api` of 2019 (Ray 0.6-0.8), at work again.
+"""Ray's `ray.experimental.async_api` of 2019 (Ray 0.6 to 0.8) on top of this package.
 
-What its document promised runs as written, in a script and, after `%load_ext
-ray_jupyter_async`, in a notebook cell, where the original could not::
+The examples of its document run as written in a script and, after `%load_ext
+ray_jupyter_async`, in a notebook cell, where the original failed::
 
     future = async_api.as_future(f.remote())
     asyncio.get_event_loop().run_until_complete(future)
 
-Two things differ from 2019. A task's error is raised; the original gave it back
-as a value. And `init` in a running loop works; the original refused.
+There are two differences from 2019. A task's error is raised; the original returned it
+as a value. And `init` works in a running loop; the original refused to.
 
-New code has no need of this module: `await ref` and `as_future` of the package
-do the same and never block the loop.
+New code does not need this module: `await ref` and the package's own `as_future` do the
+same and never block the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ray import ObjectRef
-
-from ._awaiting.converter import as_future as _as_future
+from ._awaiting.converter import converter_of, current_loop
 from ._awaiting.fetch.sessions import require_session
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
 
 __all__ = ["as_future", "init", "shutdown"]
 
-# What `shutdown` cancels. Weak: a future that nobody has is nobody's to cancel.
+T = TypeVar("T")
+
+# What `shutdown` cancels; weak, because nothing awaits a future that was collected.
 _made: weakref.WeakSet[asyncio.Future[Any]] = weakref.WeakSet()
 
 
 def init() -> None:
-    """Check that Ray is ready; `as_future` does so by itself.
+    """Check that Ray is connected; `as_future` checks it too.
 
     Raises
     ------
     RayNotInitializedError
         If `ray.init()` was not called.
+
+    Examples
+    --------
+    >>> async_api.init()
     """
     require_session()
 
 
-def as_future(object_id: ObjectRef[Any]) -> asyncio.Future[Any]:
-    """Turn an object id into a future.
+def as_future(object_id: ObjectRef[T]) -> asyncio.Future[T]:
+    """Return a future for an object id.
 
     Parameters
     ----------
@@ -52,9 +59,9 @@ def as_future(object_id: ObjectRef[Any]) -> asyncio.Future[Any]:
     Returns
     -------
     asyncio.Future
-        Of the running loop, else of the current one. Done already if the object
-        is on this node, in which case it was deserialised in this call, as in
-        2019. Cancelling it does not cancel the task.
+        Of the running loop, or else of the current one. It is done if the object is on
+        this node: as in 2019, the object is then deserialised in this call. Cancelling
+        it does not cancel the task.
 
     Raises
     ------
@@ -62,19 +69,42 @@ def as_future(object_id: ObjectRef[Any]) -> asyncio.Future[Any]:
         If `object_id` is not an object id.
     RayNotInitializedError
         If `ray.init()` was not called.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def double(n):
+    ...     return 2 * n
+    >>> futures = [async_api.as_future(double.remote(n)) for n in range(3)]
+    >>> asyncio.get_event_loop().run_until_complete(asyncio.gather(*futures))
+    [0, 2, 4]
     """
-    future = _as_future(object_id)
-    if not future.keeper.settle_now(future):
+    converter = converter_of(current_loop())
+    future = converter.convert(object_id, cancel_task=False)
+    if not converter.settle_now(future):
         _made.add(future)
     return future
 
 
 def shutdown() -> None:
-    """Cancel the futures that still wait; may be called twice.
+    """Cancel the futures that are pending, on the loop's thread; idempotent.
 
-    The Ray tasks run on, and so does Ray. To be called on the loop's thread.
+    Ray and its tasks keep running.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def spin():
+    ...     while True:
+    ...         time.sleep(0.01)
+    >>> ref = spin.remote()
+    >>> future = async_api.as_future(ref)
+    >>> async_api.shutdown()
+    >>> future.cancelled()
+    True
+    >>> ray.cancel(ref)
     """
-    waiting = list(_made)
+    pending = list(_made)
     _made.clear()
-    for future in waiting:
+    for future in pending:
         future.cancel()

@@ -1,4 +1,4 @@
-"""What the combinators accept: refs one by one, or one iterable of them."""
+"""Arguments that several combinators take: refs, timeouts and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def spread(arguments: tuple[Any, ...]) -> list[Any]:
-    """Turn `f(a, b)` and `f([a, b])` into the same list."""
+    """Return the same list for `f(a, b)` and `f([a, b])`."""
     if len(arguments) == 1 and not inspect.isawaitable(arguments[0]):
         (only,) = arguments
         if isinstance(only, Iterable) and not isinstance(only, (str, bytes)):
@@ -23,16 +23,22 @@ def spread(arguments: tuple[Any, ...]) -> list[Any]:
     return list(arguments)
 
 
-def refs_of(given: Ref | Iterable[Ref]) -> list[Ref]:
-    """Give refs as a list.
-
-    Raises
-    ------
-    TypeError
-        If one of them is not a ref; it is named.
-    """
-    refs = spread((given,))
-    for ref in refs:
+def refs_of(refs: Ref | Iterable[Ref]) -> list[Ref]:
+    """Return refs as a list, or raise a TypeError that names what is not a ref."""
+    listed = spread((refs,))
+    for ref in listed:
         if not isinstance(ref, ObjectRef):
             raise TypeError(not_a_ref(ref))
-    return refs
+    return listed
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raise ValueError if a timeout is negative."""
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout must not be negative, got {timeout}")
+
+
+def check_limit(name: str, limit: int) -> None:
+    """Raise ValueError if a limit is less than 1."""
+    if limit < 1:
+        raise ValueError(f"{name} must be at least 1, got {limit}")

@@ -1,8 +1,8 @@
-"""One converter for each event loop: refs in, results of them out.
+"""One converter for each event loop: it turns refs into futures.
 
-Awaits are collected until the loop's next turn and handed to the readers as one
-batch. Results come back through one queue and one wakeup of the loop, and are
-delivered in slices, so that a hundred thousand of them do not stall it.
+Awaits are collected until the loop's next turn and handed to the readers as one batch.
+Results come back through one queue and one wakeup of the loop, and are delivered in
+slices, so that a hundred thousand of them do not stall the loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections import deque
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._interruptible import interruptible
 from .._ray_api.shutdown_gate import ClosedError
@@ -37,23 +37,27 @@ from .task_errors import error_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ray import ObjectRef
+
     from .._ray_api.objects import Ref
     from .requests import Await, Pending, Session
 
-#: Seconds of delivering after which the loop gets a turn for something else.
+T = TypeVar("T")
+
+#: Seconds of delivery after which the loop gets a turn for something else.
 SLICE_SECONDS = 0.004
-#: Seconds between two looks at whether the session still stands.
+#: Seconds between two checks that the session is connected.
 SESSION_SECONDS = 0.25
-#: Seconds between two looks at readers that have work, see `Readers.help_out`.
+#: Seconds between two checks of readers that have work, see `Readers.help_out`.
 HELP_SECONDS = 0.02
 
 
 class Converter:
     """Turns refs into futures of one event loop.
 
-    Lives as long as it has something pending: the loop's handles and the
-    futures hold it, it holds them, and closing the loop breaks the ring.
-    Everything runs on the loop's thread unless it says otherwise.
+    Lives as long as it has something pending: it and the loop's handles and futures
+    refer to each other until the loop is closed. Every method runs on the loop's thread
+    unless its docstring says otherwise.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,18 +68,17 @@ class Converter:
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._arrival: threading.Event | None = None
-        # What is due in the loop's next turn, or before it while the loop is blocked.
+        # For the loop's next turn, or for `wait_blocking` before it.
         self._due: deque[Callable[[], None]] = deque()
-        # The loop's handles run in a context of their own: one that a cell's
-        # task left behind would keep that cell's variables alive.
+        # The context of the loop's handles. That of a cell's task would keep the cell's
+        # variables alive.
         self._context = Context()
 
-    def convert(self, ref: Ref, *, cancel_task: bool) -> RefFuture:
+    def convert(self, ref: ObjectRef[T], *, cancel_task: bool) -> RefFuture[T]:
         """Begin to await a ref; see `as_future`."""
-        session = session_of(ref)
-        future = RefFuture(
+        future: RefFuture[T] = RefFuture(
             ref,
-            session,
+            session_of(ref),
             self,
             origin.get(),
             cancel_task=cancel_task,
@@ -94,7 +97,7 @@ class Converter:
             self._due.popleft()()
 
     def take(self, awaits: Sequence[Await]) -> None:
-        """Have awaits handed to the readers in the loop's next turn."""
+        """Hand awaits to the readers in the loop's next turn."""
         if not self._collected:
             self.soon(self._hand_over)
         self._collected += awaits
@@ -102,7 +105,7 @@ class Converter:
             self._remember(await_)
 
     def watch_over(self, begun: Pending) -> None:
-        """See to it that what the readers have begun ends with its session."""
+        """Fail what the readers have begun if its session ends."""
         self._remember(begun)
         self._look_again(HELP_SECONDS)
 
@@ -113,7 +116,7 @@ class Converter:
         pending.add(one)
 
     def _hand_over(self) -> None:
-        """Give what this turn of the loop collected to the readers."""
+        """Hand the awaits that this turn of the loop collected to the readers."""
         collected, self._collected = self._collected, []
         if not collected:
             return
@@ -126,15 +129,9 @@ class Converter:
         self._look_again(HELP_SECONDS)
 
     def settle_now(self, await_: Await) -> bool:
-        """Complete an await at once if its object is on this node.
+        """Complete an await at once if its object is on this node; whether it is done.
 
-        Deserialises on the calling thread, the loop's: for the 2019 interface,
-        whose futures of ready objects were done when given.
-
-        Returns
-        -------
-        bool
-            Whether it is done.
+        Deserialises on the loop's thread, for `async_api.as_future` alone.
         """
         ref = await_.ref
         raw = None if ref is None else await_.session.read_now(ref)
@@ -148,9 +145,9 @@ class Converter:
             value = await_.session.load(ref, raw)
             error = error_of(value)
         except ClosedError:
-            return False  # the loop fails it when the session is over
+            return False  # the loop fails it when the session has ended
         except KeyboardInterrupt:
-            raise  # Stop, as in `ray.get`; the readers load it then
+            raise  # Stop, as in `ray.get`; a reader will load the object
         except BaseException as failure:
             error = raisable(failure)
         self.deliver(await_, None if error is not None else value, error)
@@ -158,15 +155,15 @@ class Converter:
         return True
 
     def deliver(self, await_: Pending, value: Any, error: BaseException | None) -> None:
-        """Queue a result; on any thread, to be followed by `wake`."""
+        """Queue a result until the next `wake`. Thread-safe."""
         self._arrived.append((await_, value, error))
 
     def loop_is_closed(self) -> bool:
-        """Whether nothing can be delivered any more."""
+        """Whether no result can be delivered any more."""
         return self.loop.is_closed()
 
     def wake(self) -> None:
-        """Have the loop take what was delivered; on any thread."""
+        """Have the loop take the results that were delivered. Thread-safe."""
         if self._arrival is not None:
             self._arrival.set()
         if self._woken:
@@ -175,7 +172,7 @@ class Converter:
         try:
             self.loop.call_soon_threadsafe(self._receive, context=self._context)
         except RuntimeError:
-            # The loop was closed: nobody can await these any more.
+            # The loop was closed: nothing can await these any more.
             self._arrived.clear()
             self._pending.clear()
 
@@ -186,15 +183,15 @@ class Converter:
         try:
             self._settle_arrived(until, events if observed() else None)
         finally:
-            # Whatever ended it: these awaits are settled, and are never seen again.
+            # In any case: these awaits are settled and leave no other trace.
             if events:
                 emit(events)
 
     def _settle_arrived(self, until: float, events: list[AwaitEvent] | None) -> None:
-        """Settle what has arrived, until a slice of time is over."""
+        """Settle results that have arrived, for at most a slice of time."""
         while self._arrived:
-            # Taken off only when it has been delivered: a KeyboardInterrupt may
-            # be raised between any two of these lines, and must lose nothing.
+            # Removed after its delivery: a KeyboardInterrupt between any two of these
+            # lines loses nothing.
             await_, value, error = self._arrived[0]
             if not await_.done():
                 if events is not None and await_.key is not None:
@@ -206,7 +203,7 @@ class Converter:
                 try:
                     await_.settle(value, error)
                 except Exception:
-                    # It must not keep those behind it from their results.
+                    # The results behind it are delivered all the same.
                     logger.exception("a result could not be delivered")
             if await_.done():
                 self.forget(await_)
@@ -218,7 +215,7 @@ class Converter:
                 break
 
     def forget(self, await_: Pending) -> None:
-        """Let go of what is done; on the loop's thread."""
+        """Drop what is done."""
         await_.ref = None
         pending = self._pending.get(await_.session)
         if pending is not None:
@@ -252,20 +249,16 @@ class Converter:
         self._timer = self.loop.call_later(seconds, self._look, context=self._context)
 
     def _look(self) -> None:
-        """See to what no reader can: held-up readers and ended sessions."""
+        """Attend to held-up readers and ended sessions, and look again later."""
         self._timer = None
         busy = self.attend()
         if self._pending:
             self._look_again(HELP_SECONDS if busy else SESSION_SECONDS)
 
     def attend(self) -> bool:
-        """Take what has arrived, fail what can no longer arrive.
+        """Take what has arrived, and fail what can no longer arrive.
 
-        Returns
-        -------
-        bool
-            Whether it is worth looking again soon: the readers have work, or
-            Ray is shutting down.
+        Return whether to look again soon: the readers have work, or Ray shuts down.
         """
         busy = readers.help_out()
         if self._arrived:
@@ -285,13 +278,8 @@ class Converter:
     def wait_blocking(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Block the loop's thread until one of `futures` is done.
 
-        For `run_until_complete` inside a running loop: nothing but this
-        converter's results moves meanwhile.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            As any blocking call in the main thread.
+        Only this converter's results are delivered meanwhile. For `run_until_complete`
+        inside a running loop.
         """
         self._arrival = arrival = threading.Event()
         try:
@@ -307,41 +295,41 @@ class Converter:
             self._arrival = None
 
 
-# Not by the loop itself: a value that holds its key would never go away. A
-# converter keeps its loop alive, so the id cannot be taken by another meanwhile.
+# By the loop's id, because a value that refers to its key would never be collected. The
+# converter keeps its loop alive, so that no other loop can have this id.
 _converters: weakref.WeakValueDictionary[int, Converter] = weakref.WeakValueDictionary()
 
 
 def converter_of(loop: asyncio.AbstractEventLoop) -> Converter:
-    """Give the loop's converter; on the loop's thread."""
+    """Return the loop's converter; on the loop's thread."""
     converter = _converters.get(id(loop))
     if converter is None:
         converter = _converters[id(loop)] = Converter(loop)
     return converter
 
 
-def as_future(ref: Ref, *, cancel_task: bool = False) -> RefFuture:
-    """Give an `asyncio.Future` for the value of a ref.
+def as_future(ref: ObjectRef[T], *, cancel_task: bool = False) -> asyncio.Future[T]:
+    """Return an `asyncio.Future` for the value of a ref.
 
-    The object is fetched and deserialised on another thread, each call anew:
-    two awaiters never share a value.
+    The object is fetched and deserialised on another thread, once for each call: two
+    awaiters never share a value. Call it on the loop's own thread; from another thread
+    use `asyncio.run_coroutine_threadsafe`.
 
     Parameters
     ----------
     ref : ray.ObjectRef
         Of the connected session, local or Ray Client.
     cancel_task : bool, default False
-        Whether cancelling the future also cancels the Ray task
-        (`ray.cancel(ref)`). By default the task runs on, as Ray's own await
-        has it.
+        Whether cancelling the future also cancels the Ray task (`ray.cancel(ref)`). By
+        default the task keeps running, as with Ray's own await.
 
     Returns
     -------
     asyncio.Future
-        Bound to the running loop or, without one, to the thread's current loop
-        (made if there is none), as in Ray's 2019 `async_api`. It fails with the
-        task's error as `ray.get` would raise it, or with `UnknownRefError` or
-        `SessionEndedError` instead of never ending.
+        Of the running loop or, without one, of the thread's current loop, which is made
+        if there is none. It fails with the task's error as `ray.get` raises it, or with
+        `UnknownRefError`, `SessionEndedError` or `ClientDisconnectedError` where Ray's
+        own await would never end.
 
     Raises
     ------
@@ -350,26 +338,25 @@ def as_future(ref: Ref, *, cancel_task: bool = False) -> RefFuture:
     RayNotInitializedError
         If no Ray session is connected.
     RuntimeError
-        If the loop is closed.
+        If the loop is closed, or if a thread other than the main one has no loop.
 
-    Notes
-    -----
-    To be called on the loop's own thread. From another thread use
-    `asyncio.run_coroutine_threadsafe`.
+    Examples
+    --------
+    >>> @ray.remote
+    ... def double(n):
+    ...     return 2 * n
+    >>> future = as_future(double.remote(4))
+    >>> await asyncio.wait_for(future, timeout=60)
+    8
     """
     return converter_of(current_loop()).convert(ref, cancel_task=cancel_task)
 
 
 def current_loop() -> asyncio.AbstractEventLoop:
-    """Give the running loop or, without one, the thread's current loop.
+    """Return the running loop or, without one, the thread's current loop.
 
-    A main thread without any gets a new one, on every Python: that is what
-    `asyncio.get_event_loop()` did in 2019 and, in 3.14, no longer does.
-
-    Raises
-    ------
-    RuntimeError
-        In a thread other than the main one that has no loop.
+    A main thread without a loop gets a new one on every Python version;
+    `asyncio.get_event_loop()` no longer makes one in 3.14.
     """
     try:
         return asyncio.get_running_loop()

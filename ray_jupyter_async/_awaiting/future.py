@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .requests import Need, release
 from .steering import fail
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from .._ray_api.objects import Ref
     from .requests import Keeper, Session
 
+T = TypeVar("T")
 
-class RefFuture(asyncio.Future[Any]):
-    """An `asyncio.Future` for the value of a ref.
 
-    Made by `as_future`, never by hand. Cancelling it lets go of the ref at
-    once and leaves the Ray task running, unless it was made with
-    `cancel_task=True`. See `requests.Await` for its attributes.
+class RefFuture(asyncio.Future[T]):
+    """An `asyncio.Future` for the value of a ref, made by a converter.
+
+    Cancelling it drops the ref at once and leaves the Ray task running, unless it was
+    made with `cancel_task=True`. See `requests.Await` for its attributes.
     """
 
-    #: What a future waits for is always the value.
     need = Need.VALUE
 
     __slots__ = (
-        # Set by `asyncio.gather`; without its place here each would get a dict.
+        # Set by `asyncio.gather`; without a slot each future would get a dict.
         "_log_destroy_pending",
         "cancel_task",
         "keeper",
@@ -63,13 +63,7 @@ class RefFuture(asyncio.Future[Any]):
         self.size: int | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel the await, and the Ray task too if that was asked for.
-
-        Returns
-        -------
-        bool
-            False if the future was done already.
-        """
+        """Cancel the await, and the Ray task with `cancel_task`; False if done."""
         ref = self.ref
         if not super().cancel(msg=msg):
             return False

@@ -130,11 +130,13 @@ class as_completed(  # noqa: N801 - used as a function, like asyncio's
 
     With results, and with refs that are added while it runs:
 
-    >>> completed = as_completed([double.remote(1)], with_results=True)
-    >>> async for ref, value in completed:
-    ...     print(value)
-    ...     if value < 8:
-    ...         completed.add(double.remote(value))
+    >>> async def double_until(limit):
+    ...     completed = as_completed([double.remote(1)], with_results=True)
+    ...     async for ref, value in completed:
+    ...         print(value)
+    ...         if value < limit:
+    ...             completed.add(double.remote(value))
+    >>> await double_until(8)
     2
     4
     8

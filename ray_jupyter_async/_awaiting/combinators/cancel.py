@@ -1,4 +1,4 @@
-"""`cancel`: many tasks at once, told what became of each."""
+"""`cancel`: the tasks of many refs, with the outcome of each request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class CancelOutcome(enum.Enum):
-    """What became of a request to cancel."""
+    """The outcome of a request to cancel a task."""
 
-    #: Ray was asked. The task ends when it next runs Python code, or not at all
-    #: if it never does (ray #32954): then only `force=True` ends it.
+    #: Ray was asked. The task ends when it next runs Python code; inside C code it ends
+    #: only with `force=True` (ray #32954).
     REQUESTED = "requested"
     #: There was nothing to cancel: the object exists.
     READY = "ready"
@@ -28,14 +28,14 @@ class CancelOutcome(enum.Enum):
 
 
 class Cancellation(NamedTuple):
-    """One ref's part of the answer of `cancel`.
+    """The outcome of `cancel` for one ref.
 
     Attributes
     ----------
     ref : ray.ObjectRef
     outcome : CancelOutcome
     reason : str
-        Why not, in words; empty for `CancelOutcome.REQUESTED`.
+        Why the task was not cancelled; empty for `CancelOutcome.REQUESTED`.
     """
 
     ref: Ref
@@ -46,10 +46,10 @@ class Cancellation(NamedTuple):
 async def cancel(
     refs: Ref | Iterable[Ref], *, force: bool = False, recursive: bool = True
 ) -> list[Cancellation]:
-    """Cancel the tasks behind refs.
+    """Cancel the tasks of refs.
 
-    The awaits of the refs are not touched: they raise
-    `ray.exceptions.TaskCancelledError` when the tasks have ended.
+    Awaits of the refs raise `ray.exceptions.TaskCancelledError` when the tasks have
+    ended.
 
     Parameters
     ----------
@@ -58,20 +58,29 @@ async def cancel(
     force : bool, default False
         Kill the worker at once. Ray refuses this for actor methods.
     recursive : bool, default True
-        Also cancel the tasks that they have submitted.
+        Also cancel the tasks that these tasks have submitted.
 
     Returns
     -------
     list of Cancellation
-        One for each ref, in their order. One that could not be cancelled keeps
-        none of the others from it.
+        One for each ref, in their order. A task that cannot be cancelled does not keep
+        the others from being cancelled.
 
     Raises
     ------
     TypeError
-        If one of them is not a ref; then none was cancelled.
+        If one of them is not a ref; then no task is cancelled.
     RayNotInitializedError
         If no Ray session is connected.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def spin():
+    ...     while True:
+    ...         time.sleep(0.01)
+    >>> [one.outcome.name for one in await cancel([spin.remote(), ray.put(1)])]
+    ['REQUESTED', 'READY']
     """
     given = refs_of(refs)
     sessions = [session_of(ref) for ref in given]

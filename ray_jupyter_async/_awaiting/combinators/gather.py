@@ -1,231 +1,260 @@
-"""`gather` and `get`: many refs as one future, without a task for each."""
+"""`gather` and `get`: the values of many refs at once."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ray import ObjectRef
 from ray.exceptions import GetTimeoutError
 
-from ..arguments import refs_of, spread
-from ..converter import as_future, converter_of, current_loop
+from ..arguments import check_timeout, refs_of, spread
+from ..converter import as_future, current_loop
 from ..fetch.pool import readers
-from ..fetch.sessions import all_local, local_session_of, not_a_ref
-from ..steering import fail
-from .batches import Intake
-from .sweep import Sweep
+from ..fetch.sessions import all_local, not_a_ref
+from .gathering import Gathering
 from .wait import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..._ray_api.objects import Ref
-    from ..requests import Part
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
 
 
-#: Refs for which a sweep is worth the turn of the loop that its report takes.
-FEWEST_TO_SWEEP = 32
-
-
-class Gathering(asyncio.Future[list[Any]]):
-    """The future that `gather` gives."""
-
-    def __init__(
-        self,
-        awaitables: list[Any],
-        *,
-        return_exceptions: bool,
-        cancel_task: bool,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        super().__init__(loop=loop)
-        self._return_exceptions = return_exceptions
-        self._cancel_task = cancel_task
-        self._results: list[Any] = [None] * len(awaitables)
-        self._left = len(awaitables)
-        self._cancelling = False
-        #: By their index; None where there is none or it is settled.
-        self._parts: list[Part | None] = []
-        self._intakes: list[Intake] = []
-        self._sweep: Sweep | None = None
-        others = {
-            i: given
-            for i, given in enumerate(awaitables)
-            if not isinstance(given, ObjectRef)
-        }
-        if not others and len(awaitables) >= FEWEST_TO_SWEEP and all_local(awaitables):
-            self._sweep = Sweep(
-                awaitables,
-                self._results,
-                self,
-                local_session_of(awaitables[0]),
-                converter_of(loop),
-                errors_are_results=return_exceptions,
-            )
-        else:
-            indices = [i for i in range(len(awaitables)) if i not in others]
-            self._take_in([awaitables[i] for i in indices], indices)
-        self._others: dict[int, asyncio.Future[Any]] = {
-            i: asyncio.ensure_future(given, loop=loop) for i, given in others.items()
-        }
-        for i, other in self._others.items():
-            other.add_done_callback(functools.partial(self._other_done, i))
-        if not awaitables:
-            self.set_result([])
-
-    @property
-    def of_refs_alone(self) -> bool:
-        """Whether nothing but refs is left to be awaited."""
-        return all(other.done() for other in self._others.values())
-
-    def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
-        """Take the result of one ref."""
-        if self._parts:
-            self._parts[part.index] = None
-        self._fill(part.index, value, error)
-
-    def swept(self, filled: int, left: Sequence[tuple[int, Ref]]) -> None:
-        """Await one by one what the sweep has left over."""
-        if self.done():
-            return
-        if left:
-            indices, refs = zip(*left, strict=True)
-            self._take_in(refs, indices)
-        self._fell(filled)
-
-    def sweep_failed(self, error: BaseException) -> None:
-        """End with the error that the sweep found."""
-        if not self.done():
-            self._fail(error)
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel all that is still awaited.
-
-        Refs are let go of at once. Where coroutines or futures were given too,
-        this is done when they have ended, as `asyncio.gather` has it.
-        """
-        if self.done():
-            return False
-        self._drop_parts()
-        running = [other for other in self._others.values() if not other.done()]
-        if not running:
-            return super().cancel(msg=msg)
-        self._cancelling = True
-        self._left = len(running)
-        for other in running:
-            other.cancel(msg=msg)
-        return True
-
-    def _other_done(self, index: int, other: asyncio.Future[Any]) -> None:
-        if self.done():
-            if not other.cancelled():
-                other.exception()  # seen: nobody is left to be told of it
-            return
-        if self._cancelling:
-            if not other.cancelled():
-                other.exception()
-            self._left -= 1
-            if self._left == 0:
-                super().cancel()
-            return
-        if other.cancelled():
-            self._fill(index, None, asyncio.CancelledError())
-        else:
-            error = other.exception()
-            self._fill(index, None if error else other.result(), error)
-
-    def _fill(self, index: int, value: Any, error: BaseException | None) -> None:
-        if self.done():
-            return
-        if error is not None and not self._return_exceptions:
-            self._fail(error)
-            return
-        self._results[index] = value if error is None else error
-        self._fell(1)
-
-    def _fell(self, count: int) -> None:
-        """Note that this many more results are in their places."""
-        self._left -= count
-        if self._left == 0:
-            self._parts = []
-            self.set_result(self._results)
-
-    def _fail(self, error: BaseException) -> None:
-        fail(self, error)
-        # Nobody can be given the others. Their tasks run on, as coroutines that
-        # were given do.
-        self._drop_parts(cancel_task=False)
-
-    def _take_in(self, refs: Sequence[Ref], indices: Sequence[int]) -> None:
-        """Await refs one by one."""
-        if not refs:
-            return
-        if not self._parts:
-            self._parts = [None] * len(self._results)
-        sweep = self._sweep
-        intake = Intake(
-            refs,
-            self,
-            self._made,
-            self.get_loop(),
-            cancel_task=self._cancel_task,
-            indices=indices,
-            session=sweep.session if sweep else None,
-            origin=sweep.origin if sweep else None,
-        )
-        self._intakes = [one for one in (*self._intakes, intake) if not one.done]
-
-    def _made(self, parts: list[Part]) -> None:
-        for part in parts:
-            self._parts[part.index] = part
-
-    def _drop_parts(self, *, cancel_task: bool = True) -> None:
-        if self._sweep is not None:
-            self._sweep.drop(cancel_task=self._cancel_task and cancel_task)
-        intakes, self._intakes = self._intakes, []
-        for intake in intakes:
-            intake.stop(cancel_task=cancel_task)
-        parts, self._parts = self._parts, []
-        for part in parts:
-            if part is not None:
-                part.cancel_task = part.cancel_task and cancel_task
-                part.drop()
+# As typeshed's `asyncio.gather`, whose overloads overlap in the same way.
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1]]: ...
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1, T2]]: ...
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1, T2, T3]]: ...
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1, T2, T3, T4]]: ...
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    a5: Awaitable[T5],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1, T2, T3, T4, T5]]: ...
+@overload
+def gather(  # type: ignore[overload-overlap]
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    a5: Awaitable[T5],
+    a6: Awaitable[T6],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1, T2, T3, T4, T5, T6]]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1 | BaseException]]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[tuple[T1 | BaseException, T2 | BaseException]]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[
+    tuple[T1 | BaseException, T2 | BaseException, T3 | BaseException]
+]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[
+    tuple[
+        T1 | BaseException, T2 | BaseException, T3 | BaseException, T4 | BaseException
+    ]
+]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    a5: Awaitable[T5],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[
+    tuple[
+        T1 | BaseException,
+        T2 | BaseException,
+        T3 | BaseException,
+        T4 | BaseException,
+        T5 | BaseException,
+    ]
+]: ...
+@overload
+def gather(
+    a1: Awaitable[T1],
+    a2: Awaitable[T2],
+    a3: Awaitable[T3],
+    a4: Awaitable[T4],
+    a5: Awaitable[T5],
+    a6: Awaitable[T6],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[
+    tuple[
+        T1 | BaseException,
+        T2 | BaseException,
+        T3 | BaseException,
+        T4 | BaseException,
+        T5 | BaseException,
+        T6 | BaseException,
+    ]
+]: ...
+@overload
+def gather(
+    awaitables: Iterable[Awaitable[T]],
+    /,
+    *,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[list[T]]: ...
+@overload
+def gather(
+    awaitables: Iterable[Awaitable[T]],
+    /,
+    *,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[list[T | BaseException]]: ...
+@overload
+def gather(
+    *awaitables: Awaitable[T],
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> asyncio.Future[list[T]]: ...
+@overload
+def gather(
+    *awaitables: Awaitable[T],
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> asyncio.Future[list[T | BaseException]]: ...
 
 
 def gather(
     *awaitables: Any, return_exceptions: bool = False, cancel_task: bool = False
-) -> asyncio.Future[list[Any]]:
+) -> asyncio.Future[Any]:
     """Await many refs, and other awaitables among them, as one.
 
-    Like `asyncio.gather`, but refs cost no task each. The results come in the
-    order in which the awaitables were given; one that was given twice is
-    awaited twice.
+    Like `asyncio.gather`, without a task for each ref. A ref that is passed twice is
+    awaited twice: two results never share a value.
 
     Parameters
     ----------
     *awaitables : ray.ObjectRef, coroutine or asyncio.Future
         Or one iterable of them.
     return_exceptions : bool, default False
-        Whether errors are put among the results. By default the first one is
-        raised and the other refs are let go of.
+        Whether errors are returned among the results. By default the first one is
+        raised and the other refs are dropped; their tasks keep running.
     cancel_task : bool, default False
         Whether cancelling the gather also cancels the Ray tasks.
 
     Returns
     -------
     asyncio.Future
-        Of a list. Bound to the running loop, or to the current one.
+        For the list of results, in the order of the awaitables. It belongs to the
+        running loop or, without one, to the thread's current loop. Its type names the
+        results of up to six arguments one by one, as typeshed's `asyncio.gather`.
 
     Raises
     ------
     TypeError
-        If one cannot be awaited; then nothing was begun.
+        If one of them cannot be awaited; then none is.
     RayNotInitializedError
         If a ref is among them and no Ray session is connected.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def invert(n):
+    ...     return 1 / n
+    >>> await gather(*[invert.remote(n) for n in (1, 2, 4)])
+    [1.0, 0.5, 0.25]
+    >>> await gather(invert.remote(2), asyncio.sleep(0, "slept"))
+    [0.5, 'slept']
+    >>> half, error = await gather(
+    ...     invert.remote(2), invert.remote(0), return_exceptions=True
+    ... )
+    >>> half, isinstance(error, ZeroDivisionError)
+    (0.5, True)
     """
     given = spread(awaitables)
     if not all_local(given):
@@ -240,6 +269,18 @@ def gather(
     )
 
 
+@overload
+async def get(refs: ObjectRef[T], *, timeout: float | None = None) -> T: ...
+@overload
+async def get(
+    refs: Iterable[ObjectRef[T]], *, timeout: float | None = None
+) -> list[T]: ...
+@overload
+async def get(
+    refs: Iterable[ObjectRef[Any]], *, timeout: float | None = None
+) -> list[Any]: ...
+
+
 async def get(refs: Ref | Iterable[Ref], *, timeout: float | None = None) -> Any:
     """Await what `ray.get` would block for.
 
@@ -247,7 +288,7 @@ async def get(refs: Ref | Iterable[Ref], *, timeout: float | None = None) -> Any
     ----------
     refs : ray.ObjectRef or iterable of ray.ObjectRef
     timeout : float, optional
-        Seconds; 0 asks for what is there now.
+        Seconds; 0 returns only what is ready now.
 
     Returns
     -------
@@ -257,14 +298,22 @@ async def get(refs: Ref | Iterable[Ref], *, timeout: float | None = None) -> Any
     Raises
     ------
     ray.exceptions.GetTimeoutError
-        If not all were there in time. The tasks run on.
+        If a ref was not ready in time. The tasks keep running.
     TypeError
         If one of them is not a ref.
+    ValueError
+        If `timeout` is negative.
     Exception
-        What the first of them to fail failed with.
+        The error of the first of them that failed.
+
+    Examples
+    --------
+    >>> await get(ray.put("a"), timeout=30)
+    'a'
+    >>> await get([ray.put("a"), ray.put("b")])
+    ['a', 'b']
     """
-    if timeout is not None and timeout < 0:
-        raise ValueError(f"timeout must not be negative, got {timeout}")
+    check_timeout(timeout)
     single = isinstance(refs, ObjectRef)
     given = refs_of(refs)
     if not given:
@@ -274,24 +323,25 @@ async def get(refs: Ref | Iterable[Ref], *, timeout: float | None = None) -> Any
         unique = await readers.run(_unique, given)
         _, missing = await wait(unique, num_returns=len(unique), timeout=0)
         if missing:
-            raise _timed_out(len(missing), timeout)
+            raise _timed_out(len(missing), len(unique), timeout)
         timeout = None
     result: asyncio.Future[Any] = as_future(given[0]) if single else gather(given)
     try:
         return await asyncio.wait_for(result, timeout)
     except asyncio.TimeoutError:
-        if result.cancelled():
-            raise _timed_out(len(given), timeout) from None
-        raise  # a task's own TimeoutError
+        if timeout is None or not result.cancelled():
+            raise  # a task's own TimeoutError
+        left = result.missing if isinstance(result, Gathering) else 1
+        raise _timed_out(left, len(given), timeout) from None
 
 
 def _unique(refs: list[Ref]) -> list[Ref]:
-    """Leave out duplicates. Over Ray Client an id may have to be waited for."""
+    """Leave out duplicates; on a reader, because Ray Client may not know an id yet."""
     return list({ref.binary(): ref for ref in refs}.values())
 
 
-def _timed_out(missing: int, timeout: float | None) -> GetTimeoutError:
+def _timed_out(missing: int, total: int, timeout: float) -> GetTimeoutError:
     return GetTimeoutError(
-        f"of the refs awaited, up to {missing} were not ready within {timeout:g} s; "
-        "their tasks run on"
+        f"get() timed out after {timeout:g} s: {missing} of {total} refs were not "
+        "ready. Their tasks keep running."
     )

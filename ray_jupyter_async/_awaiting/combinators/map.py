@@ -2,26 +2,133 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
-from collections.abc import AsyncIterable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import ray
 
+from ..arguments import check_limit
 from ..converter import as_future
 from ..fetch.pool import readers
 from ..fetch.sessions import require_session, shown
 from .flow import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ray import ObjectRef
 
-    from ..future import RefFuture
+R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_contra = TypeVar("B_contra", contravariant=True)
 
 
-def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
+class _Remote1(Protocol[R, A_contra]):
+    """As Ray types remote functions and, from 2.60, methods with `@ray.method`."""
+
+    def remote(self, a: A_contra, /) -> ObjectRef[R]: ...
+
+
+class _Remote2(Protocol[R, A_contra, B_contra]):
+    def remote(self, a: A_contra, b: B_contra, /) -> ObjectRef[R]: ...
+
+
+class _Remote(Protocol[R]):
+    @property
+    def remote(self) -> Callable[..., ObjectRef[R]]: ...
+
+
+_Inputs: TypeAlias = Iterable[A] | AsyncIterable[A]
+
+
+@overload
+def map(
+    fn: _Remote1[R, A],
+    a: _Inputs[A],
+    /,
+    *,
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> Flow[R]: ...
+@overload
+def map(
+    fn: _Remote1[R, A],
+    a: _Inputs[A],
+    /,
+    *,
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> Flow[R | BaseException]: ...
+@overload
+def map(
+    fn: _Remote2[R, A, B],
+    a: _Inputs[A],
+    b: _Inputs[B],
+    /,
+    *,
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> Flow[R]: ...
+@overload
+def map(
+    fn: _Remote2[R, A, B],
+    a: _Inputs[A],
+    b: _Inputs[B],
+    /,
+    *,
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> Flow[R | BaseException]: ...
+@overload
+def map(
+    fn: _Remote[R],
+    a: _Inputs[Any],
+    b: _Inputs[Any],
+    c: _Inputs[Any],
+    /,
+    *more: _Inputs[Any],
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: Literal[False] = False,
+    cancel_task: bool = False,
+) -> Flow[R]: ...
+@overload
+def map(
+    fn: _Remote[R],
+    a: _Inputs[Any],
+    b: _Inputs[Any],
+    c: _Inputs[Any],
+    /,
+    *more: _Inputs[Any],
+    max_in_flight: int | None = None,
+    ordered: bool = True,
+    return_exceptions: bool,
+    cancel_task: bool = False,
+) -> Flow[R | BaseException]: ...
+
+
+def map(
     fn: Any,
-    *iterables: Iterable[Any] | AsyncIterable[Any],
+    *iterables: _Inputs[Any],
     max_in_flight: int | None = None,
     ordered: bool = True,
     return_exceptions: bool = False,
@@ -29,98 +136,90 @@ def map(  # noqa: A001 - the builtin's and ipyparallel's name for it
 ) -> Flow[Any]:
     """Submit a remote function for each input, and iterate over the results.
 
-    ::
-
-        async for result in map(f, inputs, max_in_flight=16): ...
+    `from ray_jupyter_async import *` leaves the builtin `map` in place: import this one
+    by name, or use it as an attribute of the package.
 
     Parameters
     ----------
     fn : remote function or actor method
         Called as `fn.remote(*items)`.
     *iterables : iterable or async iterable
-        Taken from in step, until the shortest ends; may be endless. An ordinary
-        iterable is advanced on the loop and should not block.
+        Advanced in step until the shortest ends; may be endless. An ordinary iterable
+        is advanced on the loop and should not block.
     max_in_flight : int, optional
-        How many tasks may be submitted whose results have not been taken yet.
-        By default twice the cluster's CPUs, at least 2.
+        How many tasks may be submitted whose results have not been taken. By default
+        twice the cluster's CPUs, at least 2.
     ordered : bool, default True
         Whether results come in the order of the inputs, or as they complete.
     return_exceptions : bool, default False
-        Whether a task's error is given as a result. By default it is raised and
+        Whether a task's error is returned as a result. By default it is raised and
         ends the iteration.
     cancel_task : bool, default False
-        Whether tasks whose results were not taken are cancelled when the
-        iteration ends early. By default they run on.
+        Whether tasks whose results were not taken are cancelled when the iteration
+        ends early. By default they keep running.
 
     Returns
     -------
     async iterator
-        A step that is cancelled or timed out loses nothing. To leave it early and at
-        once, close it: `async with`, `aclose()` or `contextlib.aclosing`. An error of
-        an iterable is raised after the results of the inputs before it.
+        A step that is cancelled or times out loses nothing. Close it to end it early:
+        `async with`, `close()`, `aclose()` or `contextlib.aclosing`. An error of an
+        iterable is raised after the results of the inputs before it.
 
     Raises
     ------
     TypeError
-        If `fn` is not remote, or an input cannot be iterated over.
+        If `fn` is not remote, or an input is not iterable.
     ValueError
         If `max_in_flight` is less than 1.
+
+    Examples
+    --------
+    >>> import ray_jupyter_async as rja
+    >>> @ray.remote
+    ... def power(base, exponent):
+    ...     return base**exponent
+    >>> powers = rja.map(power, [2, 3, 5], itertools.count(1), max_in_flight=2)
+    >>> [value async for value in powers]
+    [2, 9, 125]
     """
     submit = getattr(fn, "remote", None)
     if not callable(submit):
         raise TypeError(
-            f"map() takes a remote function or actor method, got {shown(fn)}; "
-            "decorate it with @ray.remote"
+            f"map() takes a remote function or actor method, got {shown(fn)}. "
+            "Decorate it with @ray.remote."
         )
     if not iterables:
         raise TypeError("map() takes at least one iterable of inputs")
-    if max_in_flight is not None and max_in_flight < 1:
-        raise ValueError(f"max_in_flight must be at least 1, got {max_in_flight}")
+    if max_in_flight is not None:
+        check_limit("max_in_flight", max_in_flight)
     return Flow(
-        _Submitted(submit, _Inputs(iterables), cancel_task=cancel_task),
+        _Submitted(submit, iterables, cancel_task=cancel_task),
         max_in_flight or _twice_the_cpus,
         ordered=ordered,
         return_exceptions=return_exceptions,
     )
 
 
-class _Submitted:
+class _Submitted(AsyncIterator[asyncio.Future[Any]]):
     """The futures of tasks, each submitted when it is asked for."""
 
     def __init__(
-        self, submit: Callable[..., Any], inputs: _Inputs, *, cancel_task: bool
+        self,
+        submit: Callable[..., Any],
+        iterables: tuple[Any, ...],
+        *,
+        cancel_task: bool,
     ) -> None:
         self._submit = submit
-        self._inputs = inputs
-        self._cancel_task = cancel_task
-
-    def __aiter__(self) -> _Submitted:
-        return self
-
-    async def __anext__(self) -> RefFuture:
-        items = await anext(self._inputs)
-        try:
-            ref = self._submit(*items)
-        except StopAsyncIteration as error:  # would pass for the end of the inputs
-            raise RuntimeError("submitting raised StopAsyncIteration") from error
-        return as_future(ref, cancel_task=self._cancel_task)
-
-
-class _Inputs:
-    """The inputs of one call after the other, in step."""
-
-    def __init__(self, iterables: tuple[Any, ...]) -> None:
-        self._iterators = [
+        self._inputs = [
             aiter(iterable) if hasattr(iterable, "__aiter__") else iter(iterable)
             for iterable in iterables
         ]
+        self._cancel_task = cancel_task
 
-    def __aiter__(self) -> _Inputs:
-        return self
-
-    async def __anext__(self) -> list[Any]:
+    async def __anext__(self) -> asyncio.Future[Any]:
         items = []
-        for iterator in self._iterators:
+        for iterator in self._inputs:
             if hasattr(iterator, "__anext__"):
                 items.append(await anext(iterator))
                 continue
@@ -128,7 +227,11 @@ class _Inputs:
                 items.append(next(iterator))
             except StopIteration:
                 raise StopAsyncIteration from None
-        return items
+        try:
+            ref = self._submit(*items)
+        except StopAsyncIteration as error:  # would pass for the end of the inputs
+            raise RuntimeError("submitting raised StopAsyncIteration") from error
+        return as_future(ref, cancel_task=self._cancel_task)
 
 
 async def _twice_the_cpus() -> int:
@@ -137,7 +240,7 @@ async def _twice_the_cpus() -> int:
 
 
 def _cluster_resources() -> dict[str, float]:
-    # Over Ray Client even this check may ask the network.
+    # Over Ray Client even this check may use the network.
     require_session()
     resources: dict[str, float] = cast(Any, ray).cluster_resources()
     return resources

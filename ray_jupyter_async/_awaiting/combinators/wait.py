@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..arguments import refs_of
+from ..arguments import check_timeout, refs_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
 from ..requests import Need
@@ -14,8 +14,12 @@ from ..steering import fail
 from .batches import Intake
 
 if TYPE_CHECKING:
+    from ray import ObjectRef
+
     from ..._ray_api.objects import Ref
     from ..requests import Part
+
+T = TypeVar("T")
 
 
 class _Waiting(asyncio.Future[None]):
@@ -37,6 +41,24 @@ class _Waiting(asyncio.Future[None]):
             self.set_result(None)
 
 
+@overload
+async def wait(
+    refs: Iterable[ObjectRef[T]],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[ObjectRef[T]], list[ObjectRef[T]]]: ...
+@overload
+async def wait(
+    refs: Iterable[ObjectRef[Any]],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]: ...
+
+
 async def wait(
     refs: Iterable[Ref],
     *,
@@ -51,17 +73,17 @@ async def wait(
     refs : iterable of ray.ObjectRef
         Without duplicates.
     num_returns : int, default 1
-        How many to wait for.
+        How many refs to wait for.
     timeout : float, optional
-        Seconds; 0 looks and returns.
+        Seconds; 0 looks once and returns.
     fetch_local : bool, default True
-        Whether a ref is ready only when its object is on this node, to which it
-        is pulled if need be. With False nothing is downloaded (ray #41587).
+        Whether a ref is ready only when its object is on this node, to which it is
+        pulled if necessary. With False nothing is downloaded (ray #41587).
 
     Returns
     -------
     ready : list of ray.ObjectRef
-        In the order in which they were given, never more than `num_returns`.
+        In the order of `refs`, never more than `num_returns`.
     not_ready : list of ray.ObjectRef
         The others, in that order.
 
@@ -70,23 +92,33 @@ async def wait(
     TypeError
         If one of them is not a ref.
     ValueError
-        If there are duplicates, or not as many refs as `num_returns`.
+        If there are duplicates, if there are fewer refs than `num_returns`, or if
+        `timeout` is negative.
     UnknownRefError
-        If one is not of the connected session.
+        If one does not belong to the connected session.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def nap(seconds):
+    ...     time.sleep(seconds)
+    >>> done, napping = ray.put("done"), nap.remote(0.5)
+    >>> ready, not_ready = await wait([napping, done])
+    >>> ready == [done], not_ready == [napping]
+    (True, True)
     """
     given = refs_of(refs)
     if not given:
         return [], []
     if not 1 <= num_returns <= len(given):
         raise ValueError(
-            f"num_returns must be between 1 and the number of refs, {len(given)}; "
+            f"num_returns must be between 1 and the number of refs, {len(given)}, "
             f"got {num_returns}"
         )
-    if timeout is not None and timeout < 0:
-        raise ValueError(f"timeout must not be negative, got {timeout}")
+    check_timeout(timeout)
     keys = await readers.run(lambda: [ref.binary() for ref in given])
     if len(set(keys)) < len(keys):
-        raise ValueError("wait() takes each ref once, and one was given twice")
+        raise ValueError("A ref was passed twice. wait() takes each ref once.")
     if timeout == 0:
         session = session_of(given[0])
         found = set(await readers.run(session.look, given, fetch_local))
