@@ -1,15 +1,14 @@
-"""The errors that awaiting a ref can raise on its own account.
+"""The errors that awaiting a ref can raise of its own.
 
-A task's own error never passes through here: it is raised as `ray.get` raises
-it. Every class also derives from the built-in that a caller would expect, so
-`except ValueError` or `except ConnectionError` reads naturally.
+A task's error is raised as `ray.get` raises it, never as one of these. Each class also
+derives from the built-in that fits it, such as `ValueError` or `ConnectionError`.
 """
 
 from __future__ import annotations
 
 
 class RayAwaitError(Exception):
-    """Base of every error that this package raises instead of hanging."""
+    """Base of the errors that this package raises instead of hanging."""
 
 
 class RayNotInitializedError(RayAwaitError, RuntimeError):
@@ -19,8 +18,8 @@ class RayNotInitializedError(RayAwaitError, RuntimeError):
 class UnknownRefError(RayAwaitError, ValueError):
     """The ref does not belong to the connected Ray session.
 
-    It is nil, made up, of an earlier session, or of another cluster. Ray's own
-    await never returns for such a ref.
+    It is nil, made up, of an earlier session, or of another cluster. Ray's own await
+    never returns for such a ref.
     """
 
 

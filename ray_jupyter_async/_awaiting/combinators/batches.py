@@ -1,4 +1,4 @@
-"""Beginning to await many refs without stalling the loop."""
+"""Awaits of many refs that begin without stalling the loop."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import Ref
     from ..requests import Receiver, Session
 
-#: Parts made between two looks at the clock.
+#: Parts made between two checks of the time.
 CHUNK = 256
 
 
 class Intake:
     """Makes the parts of a combinator, for a slice of time in each turn of the loop.
 
-    The first slice is made at once, so that few refs are all begun with the call.
-    Everything runs on the loop's thread.
+    The first slice is made at once: few refs are all awaited with the call. Everything
+    runs on the loop's thread. Raises as `as_future`; then none of the refs is awaited.
 
     Parameters
     ----------
@@ -41,21 +41,16 @@ class Intake:
     cancel_task : bool
         Whether the tasks of refs that are dropped are cancelled.
     indices : sequence of int, optional
-        Those of the parts; by default from 0 on.
+        Of the parts; by default from 0 on.
     session : Session, optional
-        Of all of the refs, where it is known.
+        Of all refs, if it is known.
     origin : object, optional
-        Who awaits; by default whoever makes this, see `events.origin`.
+        See `events.origin`; by default the current one.
 
     Attributes
     ----------
     done : bool
         Whether no more parts will be made.
-
-    Raises
-    ------
-    TypeError, RayNotInitializedError
-        As `as_future`; then none of the refs is awaited.
     """
 
     def __init__(
@@ -87,13 +82,7 @@ class Intake:
         self._go_on()
 
     def stop(self, *, cancel_task: bool = True) -> None:
-        """Begin no more; the tasks of those that are left are cancelled if asked for.
-
-        Parameters
-        ----------
-        cancel_task : bool, default True
-            False where this is no cancelling: the tasks run on.
-        """
+        """Make no more parts; cancel the tasks of the rest if both flags are set."""
         self.done = True
         rest, self._given = self._given, iter(())
         if self._cancel_task and cancel_task:
@@ -118,7 +107,7 @@ class Intake:
             ]
             if not parts:
                 self.done = True
-                # An exhausted zip still holds the last that it gave.
+                # An exhausted zip keeps its last item.
                 self._given = iter(())
                 return
             self._made(parts)

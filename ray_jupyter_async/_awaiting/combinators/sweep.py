@@ -1,9 +1,8 @@
-"""One pass over many refs that reads what is there already.
+"""One pass over many refs that reads the objects that exist.
 
-Most of what is awaited by the thousand exists by then, and a `Part` for each would
-cost as much as reading it. So `gather` first has a sweep go over its refs, chunk by
-chunk on the readers, which puts the values in their places; only what is left over
-is awaited one by one.
+Most refs that are awaited by the thousand are ready, and a `Part` for each would cost
+as much as reading it. `gather` therefore begins with a sweep: readers put the values of
+ready refs in their places, chunk by chunk. Only the rest is awaited ref by ref.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from ..converter import Converter
     from ..fetch.local import LocalSession
 
-#: Refs of one look and one read. Each costs a turn of the GIL, which a busy thread
-#: beside does not give back for five milliseconds.
+#: Refs of one check and one read. Each costs a turn of the GIL, which another busy
+#: thread keeps for five milliseconds.
 CHUNK = 1024
-#: Values loaded between two looks at whether anybody still wants them.
+#: Values loaded between two checks that they are still wanted.
 STEP = 128
 
 
@@ -43,9 +42,9 @@ class Swept:
     left : list of (int, ObjectRef)
         Refs that have to be awaited, with their index.
     ends_chunk : bool
-        Whether the chunk is done with.
+        Whether its chunk is complete.
     taken : bool
-        Whether the loop has it; a KeyboardInterrupt may make it look twice.
+        Whether the loop has taken it; after a KeyboardInterrupt it may come twice.
     """
 
     __slots__ = ("ends_chunk", "filled", "left", "taken")
@@ -64,34 +63,34 @@ class Swept:
 
 
 class SweepReceiver(Protocol):
-    """Who a sweep belongs to; all on the loop's thread."""
+    """The owner of a sweep; called on the loop's thread."""
 
     def swept(self, filled: int, left: Sequence[tuple[int, Ref]]) -> None:
-        """Take that results are in place, and refs that have to be awaited."""
+        """Take the number of new results, and refs that have to be awaited."""
 
     def sweep_failed(self, error: BaseException) -> None:
         """Take an error that ends it."""
 
 
 class Sweep:
-    """Reads what is there of many refs of the local session.
+    """Reads the objects that exist of many refs of the local session.
 
-    It is pending in its converter as an await is, so that it fails with the session.
+    Pending in its converter like an await, so that it fails with the session.
 
     Parameters
     ----------
     refs : list of ObjectRef
     results : list
-        Where the values go, each at the index of its ref.
+        Takes the values, each at the index of its ref.
     receiver : SweepReceiver
     session : LocalSession
     converter : Converter
     errors_are_results : bool
-        Whether errors are put among the results; by default the first one found
-        ends the sweep.
+        Whether errors are put among the results. If not, the first one found ends the
+        sweep.
     """
 
-    # No await of one ref: what a converter asks of it besides.
+    # The rest of `requests.Pending`; a sweep has no ref of its own.
     ref: Ref | None = None
     key: bytes | None = None
     size: int | None = None
@@ -116,7 +115,7 @@ class Sweep:
         self._began = time.monotonic()
         self._done = False
         starts = range(0, len(refs), CHUNK)
-        #: By their first index, until they are done with.
+        #: By their first index, until they are complete.
         self._chunks = {start: refs[start : start + CHUNK] for start in starts}
         self._next = deque(starts)
         self._unfinished = len(starts)
@@ -124,11 +123,11 @@ class Sweep:
         readers.call(self._go_on)
 
     def done(self) -> bool:
-        """Whether it is over; any thread."""
+        """Whether it is over. Thread-safe."""
         return self._done
 
     def settle(self, value: Swept | None, error: BaseException | None) -> None:
-        """Take a report of the readers; on the loop's thread."""
+        """Take a reader's report; on the loop's thread."""
         if error is not None:
             self._end()
             self._receiver.sweep_failed(error)
@@ -142,13 +141,7 @@ class Sweep:
         self._receiver.swept(value.filled, value.left)
 
     def drop(self, *, cancel_task: bool) -> None:
-        """Give up; on the loop's thread.
-
-        Parameters
-        ----------
-        cancel_task : bool
-            Whether to cancel the tasks of the refs that were not read yet.
-        """
+        """End it; cancel the tasks of unread refs if asked. On the loop's thread."""
         if self._done:
             return
         refs = [ref for chunk in list(self._chunks.values()) for ref in chunk]
@@ -161,11 +154,11 @@ class Sweep:
         self._done = True
         self._next.clear()
         for refs in list(self._chunks.values()):
-            refs.clear()  # a reader that is held up has the list, too
+            refs.clear()  # a reader that is held up still has the list
         self._chunks.clear()
 
     def _go_on(self) -> None:
-        """See to the next chunk; on a reader."""
+        """Sweep the next chunk; on a reader."""
         if self._done or self._converter.loop_is_closed():
             return
         try:
@@ -174,8 +167,8 @@ class Sweep:
         except (IndexError, KeyError):  # it has just ended
             return
         if self._next:
-            # First, so that an object that takes long to load holds up its own
-            # chunk alone: another reader goes on with the next.
+            # First, so that another reader can take the next chunk while a slow object
+            # holds this one up.
             readers.call(self._go_on)
         session = self.session
         try:
@@ -184,14 +177,14 @@ class Sweep:
             if session.is_current():
                 self._report(error=raisable(error))
         if not session.is_current():
-            session.sit_out_end()  # with the refs; the loop fails it then
+            session.sit_out_end()  # keeps the refs until the loop has failed it
 
     def _sweep(self, start: int, refs: list[Ref]) -> None:
         try:
             positions, raws = self.session.read_ready(refs)
         except ClosedError:
             raise
-        except Exception:  # each finds out by itself why
+        except Exception:  # the await of each ref raises its own error
             positions, raws = [], []
         if len(positions) < len(refs):
             found = set(positions)
@@ -217,10 +210,10 @@ class Sweep:
     def _load(
         self, start: int, refs: list[Ref], positions: Sequence[int], raws: list[Raw]
     ) -> bool:
-        """Put values in their places; tell whether to go on."""
+        """Put values in their places, and return whether to continue."""
         if self._done or self._converter.loop_is_closed():
             return False
-        # Most often all of a chunk was read, and slices will do.
+        # Mostly a whole chunk was read: slices are faster.
         whole = isinstance(positions, range) and len(positions) > 0
         if whole:
             refs = refs[positions[0] : positions[-1] + 1]
@@ -257,7 +250,7 @@ class Sweep:
     def _announce(
         self, refs: list[Ref], raws: list[Raw], errors: dict[int, BaseException]
     ) -> None:
-        """Tell the observers of refs that were awaited and are resolved."""
+        """Emit the events of refs that were awaited and are resolved."""
         if self._done:
             return
         keys = [ref.binary() for ref in refs]
@@ -273,5 +266,5 @@ def _cancel_tasks(session: LocalSession, refs: list[Ref]) -> None:
     for ref in dict.fromkeys(refs):
         try:
             session.cancel_task(ref)
-        except Exception:  # what was put has no task
+        except Exception:  # an object that was put has no task
             logger.debug("%r was not cancelled", ref, exc_info=True)

@@ -1,1 +1,1 @@
-"""Replacements in `ObjectRef`, `asyncio.gather` and event loops."""
+"""Patches of `ObjectRef` and `asyncio.gather`, and blocking in a running loop."""

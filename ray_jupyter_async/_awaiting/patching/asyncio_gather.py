@@ -1,12 +1,12 @@
-"""The patch that spares `asyncio.gather` a task for each ref.
+"""The patch that saves `asyncio.gather` a task for each ref.
 
-`asyncio.gather` and its likes make a future of whatever is none by a function of
-their own module, which has a task await it. For a ref that is half of what a gather
-costs, and all of the tasks begin in one turn of the loop. While this is in, the
-function gives a ref's own future instead, and does for all else what it always did.
+`asyncio.gather`, `shield` and `as_completed` call a function of their module to make
+futures of their arguments; for a ref it makes a task. These tasks are half the cost of
+a gather and all begin in one turn of the loop. The patched function returns a ref's own
+future, and treats everything else as before.
 
-Seen to work on Python 3.10-3.13. Where `gather` calls no such function, its tasks
-stay: they await refs all the same, through `ObjectRef`'s own patch.
+Seen to work on Python 3.10-3.13. Where `gather` calls no such function, its tasks await
+refs through the patch of `ObjectRef`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..converter import as_future
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: What `gather` calls: the first up to Python 3.11, the second since.
+#: The function that `gather` calls: the first up to Python 3.11, then the second.
 _NAMES = ("_ensure_future", "ensure_future")
 
 _MODULE: dict[str, Any] = vars(asyncio.tasks)
@@ -32,17 +32,17 @@ _MODULE: dict[str, Any] = vars(asyncio.tasks)
 
 @contextmanager
 def patched() -> Iterator[None]:
-    """Have the patch in for the length of a ``with`` block."""
+    """Install the patch for the length of a ``with`` block."""
     with ExitStack() as undo:
         for name in _NAMES:
             function = _MODULE.get(name)
-            # One that somebody else has put there may call ours in the end.
+            # Another library's replacement stays: it may call the patched function.
             module = getattr(function, "__module__", "")
             if not _is_called(name) or module != asyncio.tasks.__name__:
                 continue
             if getattr(asyncio, name, None) is function:
-                # It pickles by its module's name, where the patch stands now: have
-                # it pickle by the package's, where it stays.
+                # By default it pickles as an attribute of its module, where the patch
+                # is now; in the package it stays.
                 undo.enter_context(
                     replaced(function, "__module__", lambda _: asyncio.__name__)
                 )
@@ -51,19 +51,19 @@ def patched() -> Iterator[None]:
 
 
 def _is_called(name: str) -> bool:
-    """Whether `gather` looks this name up in its module."""
+    """Whether `gather` looks up this name in its module."""
     code = getattr(asyncio.gather, "__code__", None)
     known = getattr(asyncio.gather, "__globals__", None) is _MODULE
     return known and name in getattr(code, "co_names", ())
 
 
 class _Converting(Link):
-    """The link from the function that was put in to the converter."""
+    """The link from the patched function to the converter."""
 
     def __call__(
         self, given: Any, loop: asyncio.AbstractEventLoop | None
     ) -> asyncio.Future[Any] | None:
-        """Return a ref's own future; None for all that asyncio has to convert."""
+        """Return a ref's own future, or None for what asyncio has to convert."""
         if not isinstance(given, ObjectRef):
             return None
         running = asyncio._get_running_loop()
@@ -72,15 +72,15 @@ class _Converting(Link):
         try:
             return as_future(given)
         except Exception:
-            # Raised when it is awaited, as ever, and among the results where those
-            # are to have the errors: by a task that gets it again.
+            # asyncio's task raises the error again: when it is awaited, or among the
+            # results.
             return None
 
 
 def _stand_in(
     original: Callable[..., asyncio.Future[Any]],
 ) -> Callable[..., asyncio.Future[Any]]:
-    """Make what replaces the function that `gather` calls."""
+    """Return the replacement of the function that `gather` calls."""
     convert: _Converting | None = _Converting()
 
     @functools.wraps(original)

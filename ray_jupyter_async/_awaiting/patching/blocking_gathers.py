@@ -1,8 +1,8 @@
-"""`asyncio.gather` in a blocked loop that does not show what is queued with it.
+"""`asyncio.gather` in a blocked loop whose queue is not accessible.
 
-A done child queues the call to its gather with the loop, which stands still. With
-asyncio's own loops the call is found in the queue; uvloop shows none. There the
-calls are taken off the children before they are done, and made by us.
+A child that is done queues the call of its gather with the loop, which is blocked. The
+queue of asyncio's own loops is accessible, that of uvloop is not. There the callbacks
+are removed from the children before they are done, and called here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TakenCalls:
-    """The calls of one gather by its children."""
+    """The callbacks of one gather, removed from its children."""
 
     def __init__(
         self,
@@ -28,8 +28,7 @@ class TakenCalls:
             tuple[asyncio.Future[Any], Callable[[asyncio.Future[Any]], None]]
         ] = []
         unique = dict.fromkeys(children)
-        # Their calls are queued with the loop and will be made again, of a gather that
-        # is done by then.
+        # The loop will make their calls again; the gather is done by then.
         self._done_before = [child for child in unique if child.done()]
         for child in unique:
             for callback, _ in getattr(child, "_callbacks", None) or ():
@@ -39,7 +38,7 @@ class TakenCalls:
         self._call = self._pending[0][1] if self._pending else None
 
     def make(self) -> None:
-        """Make the calls of children that are done by now."""
+        """Make the calls of children that are done."""
         due = [one for one in self._pending if one[0].done()]
         self._pending = [one for one in self._pending if one not in due]
         for child, callback in due:
@@ -50,7 +49,7 @@ class TakenCalls:
                     self._call(child)
 
     def give_back(self) -> None:
-        """Have the loop make the calls that are left."""
+        """Return the other calls to the children."""
         for child, callback in self._pending:
             child.add_done_callback(callback)
         self._pending = []
@@ -60,7 +59,7 @@ class TakenCalls:
 def taken_over(
     gathering: asyncio.Future[Any], children: Sequence[asyncio.Future[Any]]
 ) -> Iterator[TakenCalls]:
-    """Take the calls over for the length of a ``with`` block."""
+    """Remove the callbacks of a gather for the length of a ``with`` block."""
     taken = TakenCalls(gathering, children)
     try:
         yield taken
@@ -69,5 +68,5 @@ def taken_over(
 
 
 def is_gathers(callback: object) -> bool:
-    """Whether this is the callback of an `asyncio.gather` (seen in 3.10 to 3.13)."""
+    """Whether this is a callback of an `asyncio.gather` (seen in 3.10 to 3.13)."""
     return getattr(callback, "__qualname__", "").startswith("gather.<locals>.")

@@ -1,10 +1,9 @@
-"""`run_until_complete` inside a running loop, for what waits for refs, unnested.
+"""`run_until_complete` of futures of refs inside a running loop, without nesting.
 
-A running loop cannot run itself. It need not for these: their results come from
-other threads, so the loop's thread can block until they are there. That covers
-what Ray's 2019 documents did in a notebook, futures of refs and
-`asyncio.gather` of them, without making the loop re-entrant. Coroutines that await
-such futures are in `blocking_tasks`.
+The results come from other threads, so that the loop's thread can block until they
+arrive; the loop need not be re-entrant. This covers what Ray's document of 2019
+shows: futures of refs, and `asyncio.gather` of them. For coroutines see
+`blocking_tasks`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..._interruptible import interruptible
-from ..combinators.gather import Gathering
+from ..combinators.gathering import Gathering
 from ..converter import converter_of
 from ..future import RefFuture
 from .blocking_gathers import is_gathers, taken_over
@@ -23,8 +22,8 @@ from .blocking_gathers import is_gathers, taken_over
 def can_serve(loop: asyncio.AbstractEventLoop, future: object) -> bool:
     """Whether `serve` can complete this while the loop is blocked.
 
-    True for futures of refs of this loop, for `gather` of refs, and for
-    `asyncio.gather` of nothing but such futures and gathers of them.
+    True for this loop's futures of refs, for `gather` of refs, and for `asyncio.gather`
+    of these alone.
     """
     if isinstance(future, RefFuture):
         return future.get_loop() is loop
@@ -40,21 +39,9 @@ def can_serve(loop: asyncio.AbstractEventLoop, future: object) -> bool:
 
 @interruptible
 def serve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Any:
-    """Block until the future is done, and give its result.
+    """Block until a future that `can_serve` accepts is done, and return its result.
 
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        Running, in this thread.
-    future : asyncio.Future
-        One that `can_serve` accepts.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        As any blocking call; the future stays pending.
-    Exception
-        What the future failed with.
+    The loop runs in this thread. After a KeyboardInterrupt the future stays pending.
     """
     wait_until_done(loop, future)
     return future.result()
@@ -64,7 +51,7 @@ def serve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Any:
 def wait_until_done(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
 ) -> None:
-    """Block until the future, one that `can_serve` accepts, is done."""
+    """Block until a future that `can_serve` accepts is done."""
     gatherings = _gatherings(future)
     with ExitStack() as undo:
         taken = [
@@ -89,7 +76,7 @@ def _gathered(future: object) -> list[asyncio.Future[Any]]:
 
 
 def _gatherings(future: asyncio.Future[Any]) -> list[asyncio.Future[Any]]:
-    """Give the gathers within `future`, innermost first."""
+    """Return the gathers within `future`, innermost first."""
     children = _gathered(future)
     if not children:
         return []
@@ -104,14 +91,9 @@ def _pending(future: asyncio.Future[Any]) -> list[asyncio.Future[Any]]:
 
 
 def _call_back(loop: asyncio.AbstractEventLoop, gathering: asyncio.Future[Any]) -> None:
-    """Make the calls that done children have queued for their gather.
-
-    A done future does not call back at once, it queues the call with the loop,
-    which stands still. Only the gather's own calls are made, in their order;
-    everything else that is queued stays for the loop.
-    """
+    """Make the calls that done children have queued with the loop for their gather."""
     children = set(_gathered(gathering))
-    # A private name of asyncio's own loops alone (seen in 3.11).
+    # A private name of asyncio's own loops (seen in 3.11).
     ready: Any = getattr(loop, "_ready", ())
     for handle in list(ready):
         callback, args = handle._callback, handle._args

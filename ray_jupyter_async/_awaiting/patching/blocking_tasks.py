@@ -1,9 +1,9 @@
-"""`run_until_complete` of a coroutine inside a running loop, unnested where possible.
+"""`run_until_complete` of a coroutine inside a running loop, without nesting.
 
-A coroutine that awaits refs and nothing else needs no turn of the loop: its task is
-stepped here, and what it waits for is completed by blocking (see `blocking`). As soon
-as it waits for anything else, sets a timer or starts another task, the loop has to
-run, and the task is left as it is, for a loop made re-entrant.
+A coroutine that awaits only refs needs no turn of the loop: its task is stepped here,
+and its futures are completed by blocking (see `blocking_loop`). When it awaits anything
+else, sets a timer or starts another task, the loop has to run: the task is left as it
+is, for the caller to make the loop re-entrant.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .task_contexts import context_of
 
 
 def can_step(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether coroutines may be run while this loop stands still.
+    """Whether a coroutine may run while this loop is blocked.
 
-    Not while a task of some cell is pending: the coroutine may wait for it. Nor on a
-    loop that does not show what is queued with it (uvloop).
+    Not if a task of a cell is pending, for which the coroutine may wait; nor on a loop
+    whose queue is not accessible (uvloop).
     """
     if not hasattr(loop, "_ready") or not hasattr(loop, "_scheduled"):
         return False
@@ -34,25 +34,11 @@ def can_step(loop: asyncio.AbstractEventLoop) -> bool:
 
 @interruptible
 def step_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
-    """Run a new task while the loop is blocked.
+    """Run a new task while the loop is blocked; False if it needs the loop to run.
 
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        Running, in this thread; `can_step` accepts it.
-    task : asyncio.Task
-        Of this loop, not begun.
-
-    Returns
-    -------
-    bool
-        Whether it is done. If not, it needs the loop to run.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        As any blocking call. The task is cancelled and has been stepped once more; it
-        is raised only where the task did not catch its cancellation.
+    The loop runs in this thread, and `can_step` accepts it. A KeyboardInterrupt cancels
+    the task and steps it once more. It is raised unless the task caught its
+    cancellation.
     """
     try:
         return _steps(loop, task)
@@ -79,7 +65,7 @@ def _steps(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
         if awaited is None or not can_serve(loop, awaited):
             return False
         if awaited.done() and not stepped:
-            return False  # nothing moves without the loop
+            return False  # only the loop can resume it
         wait_until_done(loop, awaited)
 
 
@@ -95,13 +81,12 @@ def _step(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
     if handle.cancelled():
         return True
     current = asyncio.current_task(loop)
-    # asyncio's own functions for other implementations of tasks. Two tasks cannot be
-    # stepped within each other.
+    # asyncio's functions for third-party tasks. Two tasks cannot be current at once.
     if current is not None:
         asyncio.tasks._leave_task(loop, current)
     try:
-        # Not by the handle: its frame is that of a loop, whose tasks are interrupted
-        # otherwise than the code of a cell.
+        # Not `handle._run`: Stop would take its frame for the loop's, whose tasks it
+        # interrupts in another way than a cell's code.
         handle._context.run(handle._callback, *handle._args)
     finally:
         if current is not None:
@@ -112,9 +97,9 @@ def _step(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> bool:
 def _others_queued(
     loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]
 ) -> set[asyncio.Handle]:
-    """Return what cells have queued with the loop, beside the task and converters.
+    """Return what cells have queued with the loop, except the task and converters.
 
-    Other threads queue what they have for the kernel at any time.
+    Other threads queue work for the kernel at any time; this belongs to no cell.
     """
     handles: list[Any] = [*getattr(loop, "_ready", ())]
     handles += getattr(loop, "_scheduled", ())
@@ -129,6 +114,6 @@ def _others_queued(
 
 
 def _is_of_cell(task: asyncio.Task[Any]) -> bool:
-    """Whether a cell has started this task, by the context that it copied then."""
+    """Whether a cell has started this task, by its context."""
     context = context_of(task)
     return context is not None and context.get(origin) is not None

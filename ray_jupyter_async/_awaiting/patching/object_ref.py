@@ -1,12 +1,11 @@
-"""The patch that routes `await ref` through our converter.
+"""The patch that routes `await ref` through this package's converter.
 
-`ray.ObjectRef` is an immutable type written in Cython: no attribute of it can
-be set. Its `__await__` however calls `self.as_future(_internal=True)` by name,
-so replacing `as_future` in the type's own dict redirects the whole protocol
-(`await`, `asyncio.gather`, `ensure_future`...), for subclasses and Ray Client's
-refs too. No C slot is written. Seen to work on Python 3.10-3.13 and Ray
-2.40.0 and 2.60.0; where a check fails, Ray's own await stays, with a warning.
-`asyncio_gather` goes in and out with it.
+`ray.ObjectRef` is an immutable Cython type whose attributes cannot be set. Its
+`__await__` calls `self.as_future(_internal=True)` by name: replacing `as_future` in the
+type's dict redirects the whole protocol (`await`, `asyncio.gather`, `ensure_future`),
+also of subclasses and of Ray Client's refs. No C slot is written. Seen to work on
+Python 3.10-3.13 with Ray 2.40.0 and 2.60.0. Where a check fails, Ray's own await stays,
+with a warning. `asyncio_gather` is installed and removed with it.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _installed = ExitStack()
 def patch() -> bool:
     """Route `await ref` through this package's converter, in the whole process.
 
-    Idempotent in effect and counted: each call is undone by one `unpatch()`,
-    and the last one restores Ray's own await.
+    Calls are counted: each is undone by one `unpatch()`, and the last `unpatch()`
+    restores Ray's own await.
 
     Returns
     -------
     bool
-        True if the patch is in; False, after a `PatchWarning`, if Ray's own
-        await had to be kept.
+        Whether the patch is installed. If not, a `PatchWarning` says why, and Ray's own
+        await stays.
     """
     global _depth
     with _lock:
@@ -55,7 +54,7 @@ def patch() -> bool:
 def unpatch() -> None:
     """Undo one `patch()`; without one, do nothing.
 
-    Awaits under way finish as they began.
+    Awaits that have begun finish through the converter.
     """
     global _depth
     with _lock:
@@ -68,7 +67,22 @@ def unpatch() -> None:
 
 @contextmanager
 def patched() -> Iterator[bool]:
-    """Patch for the length of a `with` block; gives what `patch()` returned."""
+    """Patch for the length of a ``with`` block.
+
+    Yields
+    ------
+    bool
+        As `patch()` returns.
+
+    Examples
+    --------
+    >>> @ray.remote
+    ... def double(n):
+    ...     return 2 * n
+    >>> with patched():
+    ...     print(await double.remote(4))
+    8
+    """
     done = patch()
     try:
         yield done
@@ -83,14 +97,14 @@ def is_patched() -> bool:
 
 
 class _Converting(Link):
-    """The link from the method that was put in to the converter."""
+    """The link from the replaced method to the converter."""
 
     def __call__(self, ref: Any) -> Any:
         return as_future(ref)
 
 
 def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what replaces `ObjectRef.as_future`."""
+    """Return the replacement of `ObjectRef.as_future`."""
     convert: _Converting | None = _Converting()
 
     @wraps(original)
@@ -99,7 +113,7 @@ def _stand_in(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if _internal and convert is not None:
                 return convert(self)
-            # Called by name it is deprecated: Ray's own, with Ray's own warning.
+            # A call by users is deprecated by Ray: its own method, with its warning.
             return original(self, _internal=_internal)
         except BaseException as error:
             if convert is not None:
@@ -129,8 +143,8 @@ def _install() -> bool:
 
 def _give_up(reason: str) -> bool:
     warnings.warn(
-        f"await ref stays Ray's own: ray.ObjectRef could not be patched because "
-        f"{reason}. as_future(ref) works all the same.",
+        "await ref stays Ray's own: ray.ObjectRef could not be patched because "
+        f"{reason}. as_future(ref) works without the patch.",
         PatchWarning,
         stacklevel=4,
     )
@@ -138,7 +152,7 @@ def _give_up(reason: str) -> bool:
 
 
 class _Probe:
-    """An awaitable that is done at once, to see where `await ref` goes."""
+    """An awaitable that is done at once."""
 
     def __await__(self) -> Generator[None, None, object]:
         yield from ()
@@ -146,13 +160,13 @@ class _Probe:
 
 
 def _await_is_redirected() -> bool:
-    """Drive one await of a ref by hand and see whether it asks `as_future`."""
+    """Whether an await of a ref, driven by hand, calls `as_future`."""
     ref: Any = ObjectRef.nil()
     probe = _Probe()
 
     def made(original: Callable[..., Any]) -> Callable[..., Any]:
         def as_future_of_probe(self: Any, _internal: bool = False) -> Any:
-            # Other threads may await meanwhile.
+            # Another thread may await meanwhile.
             return probe if self is ref else original(self, _internal=_internal)
 
         return as_future_of_probe
