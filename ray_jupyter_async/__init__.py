@@ -1,8 +1,7 @@
-"""Ray refs as first-class awaitables, in a notebook and out of it.
+"""Ray refs as first-class awaitables, in notebooks and in scripts.
 
-`%load_ext ray_jupyter_async` in IPython or Jupyter; `patch()` in a script.
-Importing this package imports no IPython and no widget: those come in with
-`%load_ext`.
+Use `%load_ext ray_jupyter_async` in IPython or Jupyter, `patch()` in a script.
+Importing this package imports no Jupyter package: `%load_ext` does.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from . import async_api
 from ._awaiting.combinators.as_completed import as_completed
 from ._awaiting.combinators.cancel import Cancellation, CancelOutcome, cancel
 from ._awaiting.combinators.gather import gather, get
-from ._awaiting.combinators.map import map  # noqa: A004 - see its definition
+from ._awaiting.combinators.map import map as map  # noqa: A004
 from ._awaiting.combinators.stream import stream
 from ._awaiting.combinators.wait import wait
 from ._awaiting.converter import as_future
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 __version__ = version("ray-jupyter-async")
 
+# Without `map`: `from ray_jupyter_async import *` must not shadow the builtin.
 __all__ = [
     "CancelOutcome",
     "Cancellation",
@@ -54,7 +54,6 @@ __all__ = [
     "get",
     "is_patched",
     "load_ipython_extension",
-    "map",
     "patch",
     "patched",
     "progress",
@@ -68,27 +67,40 @@ __all__ = [
 
 
 def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
-    """Show the progress of refs under the running cell, live, at once.
+    """Show the progress of refs under the running cell, live and at once.
 
-    Nothing is awaited and no value fetched, so that the cell goes on; it may
-    also block in `ray.get` while the display stays live. Whether a ref failed is
-    told where that needs no transfer from another node.
+    Nothing is awaited and no value is fetched: the cell continues. The display stays
+    live while it blocks in `ray.get`. Failures are shown where this needs no transfer
+    from another node.
 
     Parameters
     ----------
     refs : iterable of ray.ObjectRef, optional
-        Of a local session, not of Ray Client. Without them everything that this
-        kernel has submitted from its main thread and that has not ended.
+        Of a local session, not of Ray Client. By default all refs that this kernel has
+        submitted from its main thread and that have not ended.
 
     Raises
     ------
     RuntimeError
-        Outside a cell, or before `%load_ext ray_jupyter_async`; in a script,
-        outside `terminal_progress`.
+        Outside a cell, or before `%load_ext ray_jupyter_async`; in a script, outside
+        `terminal_progress`.
     TypeError
         If one of them is not a ref.
     RayNotInitializedError
         If no Ray session is connected.
+
+    Examples
+    --------
+    In a cell no ``with`` is needed.
+
+    >>> @ray.remote
+    ... def double(n):
+    ...     return 2 * n
+    >>> with terminal_progress():
+    ...     refs = [double.remote(n) for n in range(4)]
+    ...     progress(refs)
+    ...     print(ray.get(refs))
+    [0, 2, 4, 6]
     """
     from ._display.terminal.script import show_progress
 
@@ -100,10 +112,10 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
 
 
 def retried() -> list[ObjectRef[Any]]:
-    """Give the refs of the tasks that "Retry failed" has submitted again.
+    """Return and clear the refs of the tasks that "Retry failed" has submitted again.
 
-    In the order of the clicks, and each once: the next call gives what was
-    retried after this one. Until then they are kept, so that their results stay.
+    They are in the order of the clicks. Until this call they are kept, so that their
+    results stay.
 
     Raises
     ------
@@ -118,10 +130,10 @@ def retried() -> list[ObjectRef[Any]]:
 def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
     """Show in the terminal what a script waits for, within a ``with`` block.
 
-    The lines stand below what is printed meanwhile, Ray's worker logs included,
-    and remain as plain text at the end. `await ref` goes through the converter
-    within the block, as in `patched`. Nothing at all happens where `sys.stdout`
-    is no terminal, and where the extension is loaded, which shows it already.
+    The lines stay below what is printed meanwhile, including Ray's worker logs, and
+    remain as plain text at the end. Within the block `await ref` goes through the
+    converter, as in `patched`. No effect if `sys.stdout` is not a terminal, or if the
+    extension is loaded, which shows the same.
 
     Parameters
     ----------
@@ -130,8 +142,10 @@ def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
 
     Examples
     --------
-    >>> with terminal_progress():
-    ...     results = asyncio.run(main())
+    >>> with terminal_progress(delay=1):
+    ...     value = ray.get(ray.put("value"))
+    >>> value
+    'value'
     """
     from ._display.terminal.script import terminal_progress as shown
 
@@ -139,14 +153,14 @@ def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
-    """Carry out `%load_ext ray_jupyter_async`."""
+    """Implement `%load_ext ray_jupyter_async`."""
     from ._notebook.extension import load
 
     load(ipython)
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
-    """Carry out `%unload_ext ray_jupyter_async`."""
+    """Implement `%unload_ext ray_jupyter_async`."""
     from ._notebook.extension import unload
 
     unload(ipython)
