@@ -13,16 +13,16 @@ from harness.rays import RAY_INIT, run_script
 from ray_jupyter_async import async_api
 
 
-def test_the_documented_code_runs_in_a_script():
-    # Not verbatim are the module, which is only in a notebook the one of 2019,
-    # and `ray.init()`: a test joins no foreign Ray.
+def test_documented_code_runs_in_a_script():
+    # Two changes: outside a notebook the module has another name, and the test must not
+    # join another Ray.
     code = DOCUMENT + DOCUMENT_MANY + "print(future.result(), results)"
     code = code.replace("ray.experimental", "ray_jupyter_async")
     done = run_script(code.replace("ray.init()", RAY_INIT))
     assert done.stdout == f"{DOCUMENT_VALUE} {[DOCUMENT_VALUE] * 4}\n"
 
 
-def test_gives_a_done_future_for_a_ready_object(ray_session):
+def test_ready_object_has_a_done_future(ray_session):
     async def main():
         future = async_api.as_future(ray.put([1]))
         assert future.done()
@@ -31,7 +31,7 @@ def test_gives_a_done_future_for_a_ready_object(ray_session):
     assert run(main()) == [1]
 
 
-def test_gives_a_pending_future_for_a_pending_task(ray_session, gate):
+def test_pending_task_has_a_pending_future(ray_session, gate):
     async def main():
         future = async_api.as_future(gate.hold(2))
         assert not future.done()
@@ -41,7 +41,7 @@ def test_gives_a_pending_future_for_a_pending_task(ray_session, gate):
     assert run(main()) == 2
 
 
-def test_raises_a_tasks_error(ray_session):
+def test_task_error_is_raised(ray_session):
     @ray.remote(num_cpus=0)
     def fail():
         raise ValueError("no")
@@ -53,7 +53,7 @@ def test_raises_a_tasks_error(ray_session):
     run(main())
 
 
-def test_refuses_what_is_no_object_id(ray_session):
+def test_invalid_ids_are_refused(ray_session):
     async def main():
         with pytest.raises(TypeError, match=r"builtins\.int"):
             async_api.as_future(1)
@@ -61,7 +61,7 @@ def test_refuses_what_is_no_object_id(ray_session):
     run(main())
 
 
-def test_several_futures_of_one_id(ray_session, gate):
+def test_id_can_have_several_futures(ray_session, gate):
     async def main():
         ref = gate.hold(3)
         futures = [async_api.as_future(ref) for _ in range(3)]
@@ -72,7 +72,7 @@ def test_several_futures_of_one_id(ray_session, gate):
     assert run(main()) == [3, 3]
 
 
-def test_shutdown_cancels_what_waits_and_may_be_called_twice(ray_session, gate):
+def test_shutdown_cancels_pending_futures_and_is_idempotent(ray_session, gate):
     async def main():
         ref = gate.hold(4)
         waiting, done = async_api.as_future(ref), async_api.as_future(ray.put(1))

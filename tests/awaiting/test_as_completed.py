@@ -33,7 +33,7 @@ def gates(ray_session, tmp_path):
         gate.open()
 
 
-def test_gives_refs_in_the_order_of_readiness(gates):
+def test_refs_come_in_order_of_readiness(gates):
     refs = [gate.hold(i) for i, gate in enumerate(gates)]
 
     async def main():
@@ -50,7 +50,7 @@ def test_gives_refs_in_the_order_of_readiness(gates):
     assert run(main()) == [2, 0, 1]
 
 
-def test_gives_results_with_their_refs(ray_session):
+def test_results_come_with_their_refs(ray_session):
     refs = {ray.put(i): i for i in range(300)}
 
     async def main():
@@ -61,14 +61,14 @@ def test_gives_results_with_their_refs(ray_session):
     assert run(main()) == refs
 
 
-def test_of_nothing_ends_at_once(ray_session):
+def test_no_refs_end_at_once(ray_session):
     async def main():
         return [ref async for ref in as_completed([])]
 
     assert run(main()) == []
 
 
-def test_an_error_is_raised_in_its_turn_and_the_iteration_goes_on(gates):
+def test_iteration_continues_after_an_error(gates):
     async def main():
         completed = as_completed(
             [fail.remote("no"), gates[0].hold("yes")], with_results=True
@@ -84,7 +84,7 @@ def test_an_error_is_raised_in_its_turn_and_the_iteration_goes_on(gates):
     assert run(main()) == "yes"
 
 
-def test_return_exceptions_pairs_errors_with_their_refs(ray_session):
+def test_errors_are_returned_with_their_refs(ray_session):
     ref = fail.remote("no")
 
     async def main():
@@ -97,7 +97,7 @@ def test_return_exceptions_pairs_errors_with_their_refs(ray_session):
 
 
 @pytest.mark.parametrize("raise_errors", [True, False])
-def test_raise_errors_warns_of_its_caller(ray_session, raise_errors):
+def test_raise_errors_warning_names_its_caller(ray_session, raise_errors):
     ref = fail.remote("no")
 
     async def main():
@@ -118,7 +118,7 @@ def test_raise_errors_warns_of_its_caller(ray_session, raise_errors):
     run(main())
 
 
-def test_without_results_a_failed_task_is_given_like_any(ray_session):
+def test_failed_task_is_returned_without_results(ray_session):
     ref = fail.remote("no")
 
     async def main():
@@ -127,7 +127,7 @@ def test_without_results_a_failed_task_is_given_like_any(ray_session):
     assert run(main()) == [ref]
 
 
-def test_more_can_be_added_while_iterating(ray_session):
+def test_refs_can_be_added_while_iterating(ray_session):
     async def main():
         completed = as_completed([ray.put(0)], with_results=True)
         values = []
@@ -140,7 +140,7 @@ def test_more_can_be_added_while_iterating(ray_session):
     assert run(main()) == [0, 1, 2, 3, 4, 5]
 
 
-def test_more_can_be_added_while_others_are_pending(gates):
+def test_refs_can_be_added_to_pending_ones(gates):
     async def main():
         completed = as_completed([gates[0].hold("first")], with_results=True)
         completed.add([gates[1].hold("second"), gates[2].hold("third")])
@@ -152,7 +152,7 @@ def test_more_can_be_added_while_others_are_pending(gates):
     assert run(main()) == {"first", "second", "third"}
 
 
-def test_adding_what_is_no_ref_adds_nothing(ray_session):
+def test_invalid_refs_are_not_added(ray_session):
     async def main():
         completed = as_completed([])
         with pytest.raises(TypeError, match=r"builtins\.int"):
@@ -162,7 +162,7 @@ def test_adding_what_is_no_ref_adds_nothing(ray_session):
     run(main())
 
 
-def test_batches_give_all_that_has_completed(gates):
+def test_batches_hold_all_arrived_refs(gates):
     refs = [ray.put(i) for i in range(50)]
 
     async def main():
@@ -183,17 +183,17 @@ def test_batches_give_all_that_has_completed(gates):
 
 @pytest.mark.parametrize("with_results", [True, False])
 def test_batches_raise_an_error_and_lose_nothing(ray_session, with_results):
-    # Without results only a ref that is no good is an error.
+    # Without results the only error is an unknown ref.
     bad = fail.remote("no") if with_results else ray.ObjectRef.from_random()
     good = [ray.put(1), ray.put(2)]
 
     async def main():
         given, errors = [], 0
         completed = as_completed([good[0], bad, good[1]], with_results=with_results)
-        # All are there before the first batch is asked for.
+        # All have arrived before the first batch.
         while len(completed._state.arrived) < 3:
             await asyncio.sleep(0.01)
-        # The error in the middle, whichever came first.
+        # The error goes to the middle.
         completed._state.arrived.rotate(
             1 - [ref for ref, *_ in completed._state.arrived].index(bad)
         )
@@ -210,7 +210,7 @@ def test_batches_raise_an_error_and_lose_nothing(ray_session, with_results):
     assert errors == 1
 
 
-def test_times_out_and_can_go_on(gates):
+def test_timeout_leaves_refs_pending(gates):
     async def main():
         completed = as_completed([gates[0].hold(1)], timeout=0.2)
         with pytest.raises(asyncio.TimeoutError, match="1 of 1 refs were not ready"):
@@ -220,7 +220,7 @@ def test_times_out_and_can_go_on(gates):
     run(main())
 
 
-def test_leaving_the_loop_lets_go_of_the_rest(gates):
+def test_leaving_the_loop_drops_the_rest(gates):
     async def main():
         ready, pending = ray.put(1), gates[0].hold()
         key = pending.binary()
@@ -234,7 +234,7 @@ def test_leaving_the_loop_lets_go_of_the_rest(gates):
     run(main())
 
 
-def test_closing_it_cancels_the_tasks_when_asked_to(ray_session):
+def test_closing_can_cancel_the_tasks(ray_session):
     import time
 
     @ray.remote(num_cpus=0)

@@ -1,4 +1,4 @@
-"""What `as_future` gives, and what it refuses."""
+"""`as_future`: values, errors and refused arguments."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ async def value_of(ref):
     return await as_future(ref)
 
 
-def test_gives_a_tasks_result(ray_session):
+def test_task_result_is_returned(ray_session):
     assert run(value_of(give.remote({"a": [1]}))) == {"a": [1]}
 
 
-def test_gives_a_put_object(ray_session):
+def test_put_object_is_returned(ray_session):
     assert run(value_of(ray.put("x"))) == "x"
 
 
-def test_gives_an_object_too_large_to_be_inlined(ray_session):
+def test_large_object_is_returned(ray_session):
     assert len(run(value_of(sized.remote(3_000_000)))) == 3_000_000
 
 
-def test_gives_an_asyncio_future_of_the_running_loop(ray_session):
+def test_future_belongs_to_the_running_loop(ray_session):
     async def main():
         future = as_future(ray.put(1))
         assert isinstance(future, asyncio.Future)
@@ -56,7 +56,7 @@ def test_gives_an_asyncio_future_of_the_running_loop(ray_session):
     assert run(main()) == 1
 
 
-def test_raises_the_tasks_error_as_its_own_class_and_rays(ray_session):
+def test_task_error_has_its_own_class_and_rays(ray_session):
     async def main():
         with pytest.raises(ValueError, match="no good") as caught:
             await as_future(fail.remote(ValueError("no good")))
@@ -69,12 +69,12 @@ def test_raises_the_tasks_error_as_its_own_class_and_rays(ray_session):
     assert type(error).__name__ == type(by_get.value).__name__
 
 
-def test_gives_a_returned_exception_as_a_value(ray_session):
+def test_returned_exception_is_a_value(ray_session):
     value = run(value_of(give.remote(ValueError("kept"))))
     assert type(value) is ValueError
 
 
-def test_raises_other_ray_errors_as_they_are(ray_session, gate):
+def test_ray_errors_are_raised_unchanged(ray_session, gate):
     ref = gate.hold()
 
     async def main():
@@ -89,7 +89,7 @@ def test_raises_other_ray_errors_as_they_are(ray_session, gate):
     run(main())
 
 
-def test_an_error_that_cannot_be_dual_is_rays_with_its_cause(ray_session):
+def test_uncombinable_error_is_the_cause_of_rays(ray_session):
     class FinalError(Exception):
         def __init_subclass__(cls):
             raise TypeError("may not be subclassed")
@@ -111,7 +111,7 @@ def test_stop_iteration_becomes_a_runtime_error(ray_session):
     assert isinstance(run(main()).__cause__, ray.exceptions.RayTaskError)
 
 
-def test_a_tasks_cancelled_error_does_not_pass_for_a_cancelled_await(ray_session):
+def test_task_cancelled_error_is_no_cancelled_await(ray_session):
     async def main():
         with pytest.raises(ray.exceptions.RayError) as caught:
             await as_future(fail.remote(asyncio.CancelledError()))
@@ -120,7 +120,7 @@ def test_a_tasks_cancelled_error_does_not_pass_for_a_cancelled_await(ray_session
     assert not isinstance(run(main()), asyncio.CancelledError)
 
 
-def test_two_awaiters_of_one_ref_share_no_value(ray_session):
+def test_awaiters_of_one_ref_share_no_value(ray_session):
     ref = give.remote([1])
 
     async def main():
@@ -132,7 +132,7 @@ def test_two_awaiters_of_one_ref_share_no_value(ray_session):
     assert second is not third
 
 
-def test_two_awaiters_of_one_ref_share_no_error(ray_session):
+def test_awaiters_of_one_ref_share_no_error(ray_session):
     ref = fail.remote(ValueError("x"))
 
     async def main():
@@ -154,7 +154,7 @@ def test_two_awaiters_of_one_ref_share_no_error(ray_session):
         (give, r"\.remote\(\)"),
     ],
 )
-def test_refuses_what_is_no_ref_and_names_it(ray_session, given, named):
+def test_invalid_refs_are_named(ray_session, given, named):
     async def main():
         with pytest.raises(TypeError, match=named):
             as_future(given)
@@ -162,7 +162,7 @@ def test_refuses_what_is_no_ref_and_names_it(ray_session, given, named):
     run(main())
 
 
-def test_deserialises_off_the_loops_thread_and_off_rays(ray_session):
+def test_objects_load_on_reader_threads(ray_session):
     class Where:
         def __reduce__(self):
             return (threading.current_thread, ())
@@ -175,7 +175,7 @@ def test_deserialises_off_the_loops_thread_and_off_rays(ray_session):
     assert loading_thread.name.startswith("ray-await-reader")
 
 
-def test_a_slow_object_delays_no_other(ray_session):
+def test_slow_object_delays_no_other(ray_session):
     class Slow:
         def __reduce__(self):
             return (time.sleep, (3.0,))
@@ -195,7 +195,7 @@ def test_a_slow_object_delays_no_other(ray_session):
     assert run(main()) == (list(range(50)), "later")
 
 
-def test_an_object_that_cannot_be_loaded_fails_its_own_await_only(ray_session):
+def test_unloadable_object_fails_its_await_only(ray_session):
     class Broken:
         def __reduce__(self):
             return (int, ("not a number",))
@@ -210,7 +210,7 @@ def test_an_object_that_cannot_be_loaded_fails_its_own_await_only(ray_session):
     assert isinstance(error, ray.exceptions.RaySystemError)
 
 
-def test_an_object_that_quits_while_it_is_loaded_fails_its_own_await_only(ray_session):
+def test_object_that_quits_fails_its_await_only(ray_session):
     class Quits:
         def __reduce__(self):
             return (sys.exit, ("no",))
@@ -226,17 +226,17 @@ def test_an_object_that_quits_while_it_is_loaded_fails_its_own_await_only(ray_se
     assert isinstance(error.__cause__, SystemExit)
 
 
-def test_fails_for_nil(ray_session):
+def test_nil_ref_is_unknown(ray_session):
     with pytest.raises(UnknownRefError, match="does not belong"):
         run(value_of(ray.ObjectRef.nil()), timeout=1)
 
 
-def test_fails_for_a_made_up_id(ray_session):
+def test_made_up_ref_is_unknown(ray_session):
     with pytest.raises(UnknownRefError, match="does not belong"):
         run(value_of(ray.ObjectRef.from_random()), timeout=1)
 
 
-def test_one_bad_ref_spoils_no_batch(ray_session):
+def test_unknown_ref_fails_alone_in_its_batch(ray_session):
     refs = [ray.put(1), ray.ObjectRef.nil(), ray.put(2), ray.ObjectRef.from_random()]
 
     async def main():
@@ -248,7 +248,7 @@ def test_one_bad_ref_spoils_no_batch(ray_session):
     assert isinstance(made_up, UnknownRefError)
 
 
-def test_gives_a_ref_made_by_an_actor(ray_session):
+def test_refs_of_an_actor_can_be_awaited(ray_session):
     @ray.remote(num_cpus=0)
     class Maker:
         def make(self):
@@ -270,7 +270,7 @@ def test_many_at_once_keep_their_order(ray_session):
 
 
 @pytest.mark.parametrize("count", [1, 3, 200])
-def test_pending_refs_resolve_when_their_tasks_end(ray_session, gate, count):
+def test_pending_refs_resolve_after_their_tasks(ray_session, gate, count):
     async def main():
         refs = [gate.hold(5)] + [ray.put(5)] * (count - 1)
         futures = [as_future(ref) for ref in refs]
@@ -282,7 +282,7 @@ def test_pending_refs_resolve_when_their_tasks_end(ray_session, gate, count):
     assert run(main()) == 5
 
 
-def test_several_pending_awaits_of_one_ref_all_resolve(ray_session, gate):
+def test_pending_awaits_of_one_ref_all_resolve(ray_session, gate):
     async def main():
         ref = gate.hold("v")
         futures = [as_future(ref) for _ in range(4)]
@@ -294,7 +294,7 @@ def test_several_pending_awaits_of_one_ref_all_resolve(ray_session, gate):
     assert run(main()) == ["v"] * 8
 
 
-def test_patched_await_works_with_asyncios_own_functions(ray_session):
+def test_patched_await_works_in_asyncio_functions(ray_session):
     async def main():
         ref = give.remote(1)
         values = [
@@ -312,7 +312,7 @@ def test_patched_await_works_with_asyncios_own_functions(ray_session):
         assert run(main()) == [1, [2, 3], 4, 5, 6, 7]
 
 
-def test_use_before_init_says_so():
+def test_use_before_init_is_an_error():
     done = run_script(
         """
         import asyncio, ray

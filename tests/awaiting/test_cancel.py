@@ -1,4 +1,4 @@
-"""`cancel`: many tasks at once, told what became of each."""
+"""`cancel`: many tasks at once, with the outcome of each request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outcomes(report):
     return [part.outcome for part in report]
 
 
-def test_cancels_tasks_and_actor_methods(ray_session):
+def test_tasks_and_actor_methods_are_cancelled(ray_session):
     actor = Actor.remote()
     refs = [spin.remote(), actor.spin.remote()]
     ray.wait(refs, timeout=1)  # let them begin
@@ -44,19 +44,19 @@ def test_cancels_tasks_and_actor_methods(ray_session):
             ray.get(ref, timeout=15)
 
 
-def test_takes_a_single_ref(ray_session):
+def test_single_ref_is_accepted(ray_session):
     ref = spin.remote()
     (part,) = run(cancel(ref))
     assert part == (ref, CancelOutcome.REQUESTED, "")
 
 
-def test_tells_what_is_ready_already(ray_session):
+def test_ready_ref_is_reported(ray_session):
     (part,) = run(cancel([ray.put(1)]))
     assert part.outcome is CancelOutcome.READY
     assert "exists already" in part.reason
 
 
-def test_force_ends_a_task_that_is_stuck_in_c(ray_session):
+def test_force_ends_a_task_in_c_code(ray_session):
     ref = sleep_in_c.remote()
     ray.wait([ref], timeout=1)
     assert outcomes(run(cancel(ref, force=True))) == [CancelOutcome.REQUESTED]
@@ -66,7 +66,7 @@ def test_force_ends_a_task_that_is_stuck_in_c(ray_session):
         ray.get(ref, timeout=15)
 
 
-def test_tells_why_an_actor_method_cannot_be_forced_and_does_the_others(ray_session):
+def test_forced_actor_method_is_refused_alone(ray_session):
     actor = Actor.remote()
     refs = [actor.spin.remote(), sleep_in_c.remote()]
     ray.wait(refs, timeout=1)
@@ -77,7 +77,7 @@ def test_tells_why_an_actor_method_cannot_be_forced_and_does_the_others(ray_sess
     run(cancel(refs[0]))
 
 
-def test_tells_of_a_bad_ref_and_does_the_others(ray_session):
+def test_unknown_ref_is_refused_alone(ray_session):
     ref = spin.remote()
     bad, good = run(cancel([ray.ObjectRef.from_random(), ref]))
     assert bad.outcome is CancelOutcome.REFUSED
@@ -85,7 +85,7 @@ def test_tells_of_a_bad_ref_and_does_the_others(ray_session):
     assert good.outcome is CancelOutcome.REQUESTED
 
 
-def test_refuses_what_is_no_ref_before_it_cancels_any(ray_session):
+def test_invalid_ref_cancels_nothing(ray_session):
     async def main():
         with pytest.raises(TypeError, match=r"builtins\.int"):
             await cancel([ref, 5])

@@ -1,4 +1,4 @@
-"""Cancelling an await, and what it leaves alone."""
+"""Cancelling an await, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_after(path, seconds):
     return "written"
 
 
-def test_leaves_the_task_running(ray_session, tmp_path):
+def test_task_keeps_running(ray_session, tmp_path):
     ref = write_after.remote(str(tmp_path / "done"), 0.5)
 
     async def main():
@@ -40,7 +40,7 @@ def test_leaves_the_task_running(ray_session, tmp_path):
     assert ray.get(ref) == "written"
 
 
-def test_cancels_the_task_when_asked_to(ray_session, tmp_path):
+def test_cancel_task_cancels_the_task(ray_session, tmp_path):
     ref = write_after.remote(str(tmp_path / "done"), 20)
 
     async def main():
@@ -53,9 +53,7 @@ def test_cancels_the_task_when_asked_to(ray_session, tmp_path):
         ray.get(ref, timeout=10)
 
 
-def test_cancelling_an_awaiting_coroutine_cancels_the_task_when_asked_to(
-    ray_session, tmp_path
-):
+def test_cancelled_coroutine_can_cancel_the_task(ray_session, tmp_path):
     ref = write_after.remote(str(tmp_path / "done"), 20)
 
     async def main():
@@ -67,7 +65,7 @@ def test_cancelling_an_awaiting_coroutine_cancels_the_task_when_asked_to(
         ray.get(ref, timeout=10)
 
 
-def test_a_future_that_is_done_does_not_cancel_the_task(ray_session):
+def test_done_future_does_not_cancel_the_task(ray_session):
     ref = ray.put(1)
 
     async def main():
@@ -91,7 +89,7 @@ def test_one_of_several_awaits_is_cancelled_alone(ray_session, gate):
     assert run(main()) == (True, "kept")
 
 
-def test_in_the_turn_in_which_it_was_made(ray_session, gate):
+def test_future_can_be_cancelled_at_once(ray_session, gate):
     async def main():
         future = as_future(gate.hold())
         future.cancel()
@@ -101,18 +99,18 @@ def test_in_the_turn_in_which_it_was_made(ray_session, gate):
     run(main())
 
 
-def test_lets_go_of_the_ref_at_once(ray_session, gate):
+def test_cancelled_await_drops_its_ref_at_once(ray_session, gate):
     async def main():
         ref = gate.hold()
         key = ref.binary()
         future = as_future(ref)
         del ref
-        # Registered with Ray or with the waiter by then.
+        # By then it is registered with Ray or with the waiter.
         await asyncio.sleep(0.3)
         assert local_references(key) > 0
         future.cancel()
         assert future.ref is None
-        # A waiter thread of an older Ray lets go after its round.
+        # On older Ray a waiter thread drops it after its round.
         await asyncio.to_thread(
             poll, lambda: local_references(key) == 0, 2.0, what="the ref is dropped"
         )
@@ -120,7 +118,7 @@ def test_lets_go_of_the_ref_at_once(ray_session, gate):
     run(main())
 
 
-def test_a_resolved_future_keeps_neither_ref_nor_converter_state(ray_session):
+def test_resolved_future_keeps_no_ref(ray_session):
     async def main():
         ref = ray.put([1])
         key = ref.binary()
@@ -149,13 +147,13 @@ def test_values_are_not_kept_after_delivery(ray_session):
             gc.collect()
             return watch() is None
 
-        # The reader that loaded it lets go of it a moment later.
+        # The reader that loaded it drops it a moment later.
         await asyncio.to_thread(poll, gone, 2.0, what="the value is dropped")
 
     run(main())
 
 
-def test_a_timeout_ends_the_await_in_time(ray_session, gate):
+def test_timeout_ends_the_await_in_time(ray_session, gate):
     async def main():
         with patched(), pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(gate.hold(), 0.2)
@@ -163,7 +161,7 @@ def test_a_timeout_ends_the_await_in_time(ray_session, gate):
     run(main(), timeout=5)
 
 
-def test_a_cancelled_gather_cancels_its_awaits(ray_session, gate):
+def test_cancelled_gather_cancels_its_awaits(ray_session, gate):
     async def main():
         refs = [gate.hold(i) for i in range(3)]
         futures = [as_future(ref) for ref in refs]
@@ -174,7 +172,7 @@ def test_a_cancelled_gather_cancels_its_awaits(ray_session, gate):
             await everything
         assert all(future.cancelled() for future in futures)
         gate.open()
-        # The tasks themselves were left alone.
+        # The tasks were not cancelled.
         return await asyncio.gather(*map(as_future, refs))
 
     assert run(main()) == [0, 1, 2]

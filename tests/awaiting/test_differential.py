@@ -14,7 +14,7 @@ from ray_jupyter_async import patched
 from ray_jupyter_async._ray_api.objects import HAS_ON_READY
 
 PROGRAMS = 120
-#: Another one repeats a failure, or tries others: RJA_SEED=n.
+#: RJA_SEED=n repeats a failure, or tries other programs.
 SEED = 20
 
 
@@ -35,7 +35,7 @@ class Unloadable:
 
 @pytest.fixture(scope="module")
 def refs(ray_session):
-    """Refs of every kind that Ray's own await serves as it is documented."""
+    """Refs of every kind for which Ray's own await works as documented."""
 
     class OddError(ValueError):
         def __init__(self, text, code):
@@ -65,7 +65,7 @@ def refs(ray_session):
 
 
 def shown(outcome):
-    """Return an outcome as what can be compared."""
+    """Return an outcome in a form that can be compared."""
     if isinstance(outcome, BaseException):
         parents = [kind.__name__ for kind in type(outcome).__mro__]
         return (parents, getattr(outcome, "code", None))
@@ -156,7 +156,7 @@ class Program:
 
 def outcomes_of(seed, refs, pending):
     loop = asyncio.new_event_loop()
-    # A gather that fails leaves errors unread in either case.
+    # In both cases a failed gather leaves errors unread.
     loop.set_exception_handler(lambda *_: None)
     try:
         program = Program(seed, refs, pending)
@@ -165,7 +165,7 @@ def outcomes_of(seed, refs, pending):
         loop.close()
 
 
-def test_random_programs_end_as_with_rays_own_await(refs, gate):
+def test_random_programs_end_as_with_rays_await(refs, gate):
     first = int(os.environ.get("RJA_SEED", SEED))
     pending = gate.hold()
     different = {}

@@ -1,4 +1,4 @@
-"""What is shown of an error: its class and its message, as text."""
+"""The class and the message of an error, as they are shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_traceback_is_rays():
     assert describe(error.as_instanceof_cause(), object()).traceback == str(error)
 
 
-def test_message_of_a_class_with_its_own_text_is_rays():
+def test_message_of_a_class_with_own_text_is_rays():
     error = task_error(ShownError("a"), "mod.Outer.<locals>.ShownError: as it was")
     assert shown(error.as_instanceof_cause()) == ("ShownError", "as it was")
 
@@ -62,7 +62,7 @@ def test_message_is_cut():
     assert len(message) == LONGEST_MESSAGE
 
 
-def test_error_that_could_not_be_pickled_reads_as_itself():
+def test_unpicklable_error_keeps_its_name():
     cause = RayError("Exception mod.OddError isn't serializable: no.")
     error = task_error(cause, "mod.f.<locals>.OddError: the text")
     assert shown(error) == ("OddError", "the text")
@@ -72,7 +72,7 @@ def test_error_that_could_not_be_pickled_reads_as_itself():
     not hasattr(exceptions, "UnserializableException"),
     reason="oldest Ray: it does not keep the text of an error that cannot be loaded",
 )
-def test_error_that_cannot_be_loaded_reads_as_itself():
+def test_unloadable_error_keeps_its_name():
     text = f"ray.exceptions.RayTaskError: {FRAMES}mod.OddError: the text\n"
     error = exceptions.UnserializableException(text)
     assert shown(error) == ("OddError", "the text")
@@ -85,7 +85,7 @@ def test_error_that_cannot_be_loaded_reads_as_itself():
         (f"Traceback:\n{FRAMES}mod.CondaError: no conda\n", "CondaError: no conda"),
     ],
 )
-def test_environment_that_fails_is_shown_with_its_cause(detail, message):
+def test_failed_environment_is_shown_with_its_cause(detail, message):
     error = exceptions.RuntimeEnvSetupError(detail)
     assert shown(error) == (
         "RuntimeEnvSetupError",
@@ -93,7 +93,7 @@ def test_environment_that_fails_is_shown_with_its_cause(detail, message):
     )
 
 
-def test_actor_that_fails_to_start_is_shown_with_its_cause():
+def test_failed_actor_start_is_shown_with_its_cause():
     cause = task_error(ValueError("bad start"), "ValueError: bad start")
     error = exceptions.ActorDiedError(cause)
     kind, message = shown(error)
@@ -101,6 +101,6 @@ def test_actor_that_fails_to_start_is_shown_with_its_cause():
     assert message.endswith("raised in its creation task: ValueError: bad start")
 
 
-def test_rays_error_around_a_users_runs_none_of_its_code():
+def test_wrapped_user_error_runs_none_of_its_code():
     error = exceptions.RaySystemError(ShownError("a"), "Traceback")
     assert shown(error) == ("RaySystemError", "System error: ShownError")

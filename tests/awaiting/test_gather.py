@@ -27,28 +27,28 @@ def spin(seconds):
     return seconds
 
 
-def test_gives_values_in_order(ray_session):
+def test_values_come_in_order(ray_session):
     async def main():
         return await gather(*[ray.put(i) for i in range(700)])
 
     assert run(main()) == list(range(700))
 
 
-def test_takes_one_iterable(ray_session):
+def test_one_iterable_is_accepted(ray_session):
     async def main():
         return await gather(ray.put(i) for i in range(3))
 
     assert run(main()) == [0, 1, 2]
 
 
-def test_of_nothing_is_done(ray_session):
+def test_empty_gather_is_done(ray_session):
     async def main():
         return await gather(), await gather([])
 
     assert run(main()) == ([], [])
 
 
-def test_mixes_refs_coroutines_and_futures(ray_session, gate):
+def test_refs_mix_with_coroutines_and_futures(ray_session, gate):
     async def double(x):
         await asyncio.sleep(0)
         return 2 * x
@@ -65,7 +65,7 @@ def test_mixes_refs_coroutines_and_futures(ray_session, gate):
     assert run(main()) == [2, "task", "future", "put", 4]
 
 
-def test_gives_each_mention_of_a_ref_its_own_value(ray_session):
+def test_repeated_ref_has_separate_values(ray_session):
     ref = ray.put([])
 
     async def main():
@@ -76,7 +76,7 @@ def test_gives_each_mention_of_a_ref_its_own_value(ray_session):
     assert first is not second
 
 
-def test_raises_the_first_error_without_waiting_for_the_rest(ray_session, gate):
+def test_first_error_is_raised_at_once(ray_session, gate):
     async def main():
         with pytest.raises(ValueError, match="no"):
             await gather(gate.hold(), fail.remote(ValueError("no")))
@@ -84,7 +84,7 @@ def test_raises_the_first_error_without_waiting_for_the_rest(ray_session, gate):
     run(main(), timeout=15)
 
 
-def test_returns_errors_among_the_results_when_asked_to(ray_session):
+def test_errors_are_returned_among_the_results(ray_session):
     async def main():
         return await gather(
             ray.put(1), fail.remote(ValueError("no")), return_exceptions=True
@@ -97,7 +97,7 @@ def test_returns_errors_among_the_results_when_asked_to(ray_session):
 
 
 def test_values_beside_an_error_are_read(ray_session):
-    # Asked for several objects, Ray stops at one that stands for an error.
+    # Ray stops reading several objects at one that is an error.
     failed = fail.remote(ValueError("no"))
     ray.wait([failed])
 
@@ -134,9 +134,7 @@ def test_many_refs_leave_the_loop_its_turns(ray_session, gate):
     assert turns > 50
 
 
-def test_cancelled_while_it_begins_it_cancels_the_tasks_of_those_not_begun(
-    ray_session, gate
-):
+def test_early_cancel_cancels_tasks_not_yet_awaited(ray_session, gate):
     async def main():
         last = gate.hold()
         everything = gather([*[gate.hold()] * 40_000, last], cancel_task=True)
@@ -147,7 +145,7 @@ def test_cancelled_while_it_begins_it_cancels_the_tasks_of_those_not_begun(
     run(main(), timeout=90)
 
 
-def test_an_error_lets_go_of_the_other_refs(ray_session, gate):
+def test_error_drops_the_other_refs(ray_session, gate):
     async def main():
         pending = gate.hold()
         key = pending.binary()
@@ -159,7 +157,7 @@ def test_an_error_lets_go_of_the_other_refs(ray_session, gate):
     run(main())
 
 
-def test_cancelling_it_lets_go_of_the_refs_and_leaves_the_tasks(ray_session, gate):
+def test_cancelling_drops_refs_and_leaves_tasks(ray_session, gate):
     async def main():
         ref = gate.hold("ran on")
         everything = gather(ref, gate.hold())
@@ -173,7 +171,7 @@ def test_cancelling_it_lets_go_of_the_refs_and_leaves_the_tasks(ray_session, gat
     assert run(main()) == "ran on"
 
 
-def test_cancelling_it_cancels_the_tasks_when_asked_to(ray_session):
+def test_cancelling_can_cancel_the_tasks(ray_session):
     refs = [spin.remote(30), spin.remote(30)]
 
     async def main():
@@ -186,7 +184,7 @@ def test_cancelling_it_cancels_the_tasks_when_asked_to(ray_session):
             ray.get(ref, timeout=10)
 
 
-def test_an_error_never_cancels_tasks(ray_session):
+def test_error_never_cancels_tasks(ray_session):
     other = spin.remote(0.5)
 
     async def main():
@@ -197,7 +195,7 @@ def test_an_error_never_cancels_tasks(ray_session):
     assert ray.get(other) == 0.5
 
 
-def test_cancelling_it_waits_for_coroutines_to_end(ray_session, gate):
+def test_cancelling_waits_for_coroutines(ray_session, gate):
     cleaned = []
 
     async def careful():
@@ -218,7 +216,7 @@ def test_cancelling_it_waits_for_coroutines_to_end(ray_session, gate):
     assert cleaned == [True]
 
 
-def test_refuses_what_cannot_be_awaited_and_begins_nothing(ray_session):
+def test_non_awaitables_are_refused(ray_session):
     ref = ray.put(1)
 
     async def main():
@@ -230,7 +228,7 @@ def test_refuses_what_cannot_be_awaited_and_begins_nothing(ray_session):
     run(main())
 
 
-def test_makes_no_task_for_a_ref(ray_session, gate):
+def test_refs_make_no_tasks(ray_session, gate):
     async def main():
         before = len(asyncio.all_tasks())
         everything = gather([gate.hold() for _ in range(20)])
@@ -242,7 +240,7 @@ def test_makes_no_task_for_a_ref(ray_session, gate):
     assert run(main()) == 0
 
 
-def test_a_bad_ref_fails_it(ray_session):
+def test_unknown_ref_fails_it(ray_session):
     async def main():
         with pytest.raises(UnknownRefError):
             await gather(ray.put(1), ray.ObjectRef.from_random())
@@ -250,7 +248,7 @@ def test_a_bad_ref_fails_it(ray_session):
     run(main())
 
 
-def test_keeps_no_ref_once_done(ray_session):
+def test_done_gather_keeps_no_ref(ray_session):
     async def main():
         ref = ray.put(1)
         key = ref.binary()
@@ -266,14 +264,14 @@ def test_keeps_no_ref_once_done(ray_session):
 class TestGet:
     """The contract of `ray.get`, awaitable."""
 
-    def test_of_a_ref_gives_its_value(self, ray_session):
+    def test_one_ref_returns_its_value(self, ray_session):
         assert run(get(ray.put(1))) == 1
 
-    def test_of_a_list_gives_a_list(self, ray_session):
+    def test_list_returns_a_list(self, ray_session):
         assert run(get([ray.put(1), ray.put(2)])) == [1, 2]
         assert run(get([])) == []
 
-    def test_times_out_as_ray_does(self, ray_session, gate):
+    def test_timeout_raises_rays_error(self, ray_session, gate):
         ref = gate.hold("later")
 
         async def main():
@@ -286,10 +284,10 @@ class TestGet:
 
         assert run(main()) == "later"
 
-    def test_with_no_time_gives_what_is_there(self, ray_session):
+    def test_zero_timeout_returns_ready_values(self, ray_session):
         assert run(get([ray.put(1), ray.put(2)], timeout=0)) == [1, 2]
 
-    def test_a_tasks_own_timeout_error_is_no_timeout(self, ray_session):
+    def test_timeout_error_of_a_task_is_its_own(self, ray_session):
         async def main():
             with pytest.raises(asyncio.TimeoutError) as caught:
                 await get(fail.remote(asyncio.TimeoutError("theirs")), timeout=30)
@@ -297,7 +295,7 @@ class TestGet:
 
         assert not isinstance(run(main()), ray.exceptions.GetTimeoutError)
 
-    def test_refuses_what_is_no_ref(self, ray_session):
+    def test_invalid_refs_are_refused(self, ray_session):
         async def main():
             for given in (5, [5], "ref"):
                 with pytest.raises(TypeError, match=r"expected a ray\.ObjectRef"):

@@ -1,4 +1,4 @@
-"""The patch that spares asyncio's functions a task for each ref."""
+"""The patch that saves asyncio's functions a task for each ref."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ray_jupyter_async._awaiting.patching import asyncio_gather
 
 
 def _tasks():
-    """How many there are, one or two of them the test's own."""
+    """Return the number of tasks, with the one or two of the test."""
     return len(asyncio.all_tasks())
 
 
@@ -23,12 +23,12 @@ def _functions():
 
 
 def _called():
-    """The function that `gather` calls."""
+    """Return the function that `gather` calls."""
     (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
     return getattr(asyncio.tasks, name)
 
 
-def test_no_task_is_made_for_a_ref(ray_session, gate):
+def test_refs_make_no_tasks(ray_session, gate):
     refs = [gate.hold(0), gate.hold(1)]
 
     async def main():
@@ -44,7 +44,7 @@ def test_no_task_is_made_for_a_ref(ray_session, gate):
     assert run(main()) == ([0, 1], 0, [0, 1])
 
 
-def test_refs_may_stand_beside_all_that_asyncio_takes(ray_session):
+def test_refs_mix_with_other_awaitables(ray_session):
     async def coroutine():
         return "coroutine"
 
@@ -62,8 +62,8 @@ def test_refs_may_stand_beside_all_that_asyncio_takes(ray_session):
     assert run(main()) == ["ref", "coroutine", "future"]
 
 
-def test_a_ref_that_is_given_twice_is_awaited_once(ray_session):
-    # As asyncio has it for any awaitable.
+def test_repeated_ref_is_awaited_once(ray_session):
+    # As asyncio treats any awaitable.
     ref = ray.put([1])
 
     async def main():
@@ -74,7 +74,7 @@ def test_a_ref_that_is_given_twice_is_awaited_once(ray_session):
     assert first is second
 
 
-def test_cancelling_it_lets_the_tasks_run_on(ray_session, gate):
+def test_cancelling_leaves_the_tasks_running(ray_session, gate):
     ref = gate.hold("ran on")
 
     async def main():
@@ -89,7 +89,7 @@ def test_cancelling_it_lets_the_tasks_run_on(ray_session, gate):
     assert ray.get(ref) == "ran on"
 
 
-def test_errors_are_raised_or_are_results(ray_session, gate):
+def test_errors_are_raised_or_returned(ray_session, gate):
     gate.open()
     refs = [gate.hold(ValueError("bad")), gate.hold(1)]
 
@@ -104,7 +104,7 @@ def test_errors_are_raised_or_are_results(ray_session, gate):
     assert value == 1
 
 
-def test_without_a_running_loop_it_is_asyncios_to_choose_one(ray_session):
+def test_asyncio_chooses_the_loop_if_none_runs(ray_session):
     refs = [ray.put(1), ray.put(2)]
     loop = asyncio.new_event_loop()
     try:
@@ -117,7 +117,7 @@ def test_without_a_running_loop_it_is_asyncios_to_choose_one(ray_session):
         loop.close()
 
 
-def test_it_goes_with_the_patch(ray_session):
+def test_function_is_restored_with_the_patch(ray_session):
     before = _functions()
 
     async def tasks_of_a_gather():
@@ -141,13 +141,13 @@ def test_public_ensure_future_stays_and_pickles(ray_session):
         assert asyncio.ensure_future is before[0]
         assert pickle.loads(pickle.dumps(before[0])) is before[0]
         assert pickle.loads(pickle.dumps(_called())) is _called()
-        # By the name that asyncio gives its parameter.
+        # Its parameter has asyncio's name.
         with pytest.raises(TypeError, match="awaitable"):
             _called()(coro_or_future=1)
     assert asyncio.ensure_future.__module__ == before[1]
 
 
-def test_a_function_that_somebody_else_has_put_there_stays(ray_session, monkeypatch):
+def test_replacement_of_another_library_stays(ray_session, monkeypatch):
     (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
     asyncios = getattr(asyncio.tasks, name)
 
@@ -165,7 +165,7 @@ def test_a_function_that_somebody_else_has_put_there_stays(ray_session, monkeypa
     assert getattr(asyncio.tasks, name) is theirs
 
 
-def test_a_gather_of_another_kind_awaits_refs_all_the_same(ray_session, monkeypatch):
+def test_replaced_gather_awaits_refs_by_tasks(ray_session, monkeypatch):
     asyncios = asyncio.gather
 
     def theirs(*awaitables):

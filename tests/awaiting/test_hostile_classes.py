@@ -20,7 +20,7 @@ from ray_jupyter_async._awaiting.events import (
 )
 from ray_jupyter_async._awaiting.fetch.pool import MAX_READERS, readers
 
-#: Threads on which code of a class that must not run was run.
+#: Threads that have run code of a class that must not run.
 ran: list[threading.Thread] = []
 
 
@@ -32,7 +32,7 @@ class UnwantedError(BaseException):
 
 
 class QuitError(SystemExit):
-    """Ends a thread that lets it out, and cannot be shown."""
+    """Ends the thread that raises it, and has no repr."""
 
     def __repr__(self):
         raise UnwantedError
@@ -44,7 +44,7 @@ def unwanted(*_):
 
 
 class HostileError(Exception):
-    """An error all of whose text, truth and comparisons raise."""
+    """An error whose text, truth and comparisons raise."""
 
     __str__ = __repr__ = __bool__ = __len__ = __eq__ = __hash__ = __format__ = unwanted
 
@@ -76,14 +76,14 @@ class FixedArgsError(Exception):
 
 
 class SealedError(Exception):
-    """An error of whose class none can be derived."""
+    """An error whose class cannot be subclassed."""
 
     def __init_subclass__(cls):
         raise UnwantedError
 
 
 class Shy:
-    """A value that does not tell its class, once it has been put."""
+    """A value whose `__class__` raises once it has been put."""
 
     is_put = False
 
@@ -98,7 +98,7 @@ class Shy:
 
 
 def failed(cause):
-    """Return the ref of what a task leaves that raised `cause`."""
+    """Return the ref of a task that raised `cause`."""
     traceback = f'ray::f()\n  File "f.py", line 1, in f\n{type(cause).__name__}: no'
     return ray.put(RayTaskError("f", traceback, cause, "ray::f", 1, "10.0.0.1"))
 
@@ -140,7 +140,7 @@ def test_hostile_error_loses_no_event(ray_session, events, swept):
     assert ran == []
 
 
-def test_objects_that_quit_leave_the_readers_alive(ray_session):
+def test_objects_that_quit_end_no_reader(ray_session):
     refs = [ray.put(Quits()) for _ in range(MAX_READERS + 6)]
 
     async def main():
@@ -189,7 +189,7 @@ def test_one_bad_item_ends_no_batch(ray_session, make, count):
 
 
 @pytest.mark.parametrize("count", [1, 40])
-def test_value_that_tells_no_class_is_a_value(ray_session, monkeypatch, count):
+def test_value_with_a_hostile_class_is_a_value(ray_session, monkeypatch, count):
     refs = [ray.put(Shy()) for _ in range(count)]
     monkeypatch.setattr(Shy, "is_put", True)
 
@@ -200,7 +200,7 @@ def test_value_that_tells_no_class_is_a_value(ray_session, monkeypatch, count):
     assert run(main()) == {Shy}
 
 
-def test_object_that_quits_fails_a_future_that_is_made_done(ray_session):
+def test_object_that_quits_fails_a_done_future(ray_session):
     async def main():
         future = as_future(ray.put(Quits()))
         assert future.keeper.settle_now(future)
@@ -210,7 +210,7 @@ def test_object_that_quits_fails_a_future_that_is_made_done(ray_session):
     run(main())
 
 
-def test_result_that_cannot_be_delivered_holds_back_no_other(ray_session, caplog):
+def test_undeliverable_result_delays_no_other(ray_session, caplog):
     class Broken:
         ref = key = origin = size = session = None
 

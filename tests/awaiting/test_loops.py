@@ -18,7 +18,7 @@ from ray_jupyter_async import as_future, patched
 from ray_jupyter_async._awaiting.fetch.pool import readers
 
 
-def test_a_loop_in_another_thread(ray_session):
+def test_loop_in_another_thread_can_await(ray_session):
     ref = ray.put("x")
 
     async def main():
@@ -53,7 +53,7 @@ def test_many_loops_await_one_ref(ray_session, gate):
     assert len({id(value) for value in results}) == 8
 
 
-def test_a_thousand_awaits_on_each_of_four_loops(ray_session):
+def test_four_loops_await_a_thousand_refs_each(ray_session):
     refs = [ray.put(i) for i in range(1000)]
 
     async def main():
@@ -71,7 +71,7 @@ def test_a_thousand_awaits_on_each_of_four_loops(ray_session):
     assert results == [list(range(1000))] * 4
 
 
-def test_without_a_running_loop_the_current_one_is_used(ray_session):
+def test_current_loop_is_used_if_none_runs(ray_session):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -83,7 +83,7 @@ def test_without_a_running_loop_the_current_one_is_used(ray_session):
         loop.close()
 
 
-def test_in_a_thread_without_a_loop_it_says_so(ray_session):
+def test_thread_without_a_loop_is_an_error(ray_session):
     ref, errors = ray.put(1), []
 
     def make():
@@ -99,7 +99,7 @@ def test_in_a_thread_without_a_loop_it_says_so(ray_session):
     assert "no current event loop" in errors[0]
 
 
-def test_a_closed_loop_is_refused(ray_session):
+def test_closed_loop_is_refused(ray_session):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.close()
@@ -110,7 +110,7 @@ def test_a_closed_loop_is_refused(ray_session):
         asyncio.set_event_loop(None)
 
 
-def test_closing_a_loop_with_awaits_pending_lets_go_of_them(ray_session, gate):
+def test_closing_a_loop_drops_its_pending_awaits(ray_session, gate):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     ref = gate.hold()
@@ -129,7 +129,7 @@ def test_closing_a_loop_with_awaits_pending_lets_go_of_them(ray_session, gate):
     poll(gone, 3.0, what="the future and its ref are gone")
 
 
-def test_a_result_for_a_closed_loop_harms_nobody(ray_session, gate):
+def test_result_for_a_closed_loop_is_dropped(ray_session, gate):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     future = as_future(gate.hold(1))
@@ -145,7 +145,7 @@ def test_a_result_for_a_closed_loop_harms_nobody(ray_session, gate):
     assert not future.done()
 
 
-def test_a_finished_loop_leaves_no_converter_behind(ray_session):
+def test_finished_loop_leaves_no_converter(ray_session):
     loops = []
 
     async def main():
@@ -157,11 +157,11 @@ def test_a_finished_loop_leaves_no_converter_behind(ray_session):
         return loops[0]() is None
 
     run(main())
-    # The reader that woke the loop lets go of it a moment later.
+    # The reader that woke the loop drops it a moment later.
     poll(gone, 5)
 
 
-def test_no_thread_outlives_the_work_by_more_than_a_second(ray_session):
+def test_threads_end_within_a_second_of_the_work(ray_session):
     async def main():
         return await as_future(ray.put(1))
 
@@ -212,7 +212,7 @@ def test_task_group_and_timeout(ray_session):
     assert run(main()) == [0, 1, 2]
 
 
-def test_the_loop_runs_on_while_objects_load(ray_session):
+def test_loop_runs_while_objects_load(ray_session):
     class Slow:
         def __reduce__(self):
             import time

@@ -47,24 +47,24 @@ async def listed(iterator):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_maps_every_input(ray_session, ordered):
+def test_every_input_is_mapped(ray_session, ordered):
     values = run(listed(ray_map(square, range(40), max_in_flight=4, ordered=ordered)))
     assert sorted(values) == [i * i for i in range(40)]
     if ordered:
         assert values == sorted(values)
 
 
-def test_unordered_gives_the_quick_ones_first(ray_session):
+def test_unordered_results_come_as_they_complete(ray_session):
     values = run(listed(ray_map(nap, [1.0, 0.0], max_in_flight=2, ordered=False)))
     assert values == [0.0, 1.0]
 
 
-def test_takes_several_iterables_in_step(ray_session):
+def test_iterables_advance_in_step(ray_session):
     values = run(listed(ray_map(add, range(100), [10, 20], max_in_flight=4)))
     assert values == [10, 21]
 
 
-def test_takes_async_iterables(ray_session):
+def test_async_iterables_are_accepted(ray_session):
     async def numbers():
         for i in range(3):
             await asyncio.sleep(0)
@@ -74,7 +74,7 @@ def test_takes_async_iterables(ray_session):
     assert values == [0, 2, 4]
 
 
-def test_maps_an_actor_method(ray_session):
+def test_actor_method_is_mapped(ray_session):
     @ray.remote(num_cpus=0)
     class Adder:
         def add_one(self, x):
@@ -85,7 +85,7 @@ def test_maps_an_actor_method(ray_session):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_never_takes_more_inputs_than_may_be_in_flight(ray_session, ordered):
+def test_inputs_are_taken_only_up_to_the_limit(ray_session, ordered):
     taken, given, most = 0, 0, 0
 
     def endless():
@@ -109,7 +109,7 @@ def test_never_takes_more_inputs_than_may_be_in_flight(ray_session, ordered):
     assert most <= 5
 
 
-def test_by_default_twice_the_cpus_are_in_flight(ray_session):
+def test_default_limit_is_twice_the_cpus(ray_session):
     taken = 0
 
     def endless():
@@ -128,7 +128,7 @@ def test_by_default_twice_the_cpus_are_in_flight(ray_session):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_slow_source_holds_back_no_result_and_is_not_waited_for(ray_session, ordered):
+def test_slow_source_delays_no_result(ray_session, ordered):
     async def slow(left):
         yield 3
         try:
@@ -148,7 +148,7 @@ def test_a_slow_source_holds_back_no_result_and_is_not_waited_for(ray_session, o
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_an_error_of_the_source_ends_the_iteration(ray_session, ordered):
+def test_source_error_ends_the_iteration(ray_session, ordered):
     async def broken():
         yield 3
         raise ZeroDivisionError
@@ -164,9 +164,7 @@ def test_an_error_of_the_source_ends_the_iteration(ray_session, ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_an_error_of_the_source_after_the_iteration_was_left_is_no_report(
-    ray_session, ordered
-):
+def test_late_source_error_is_not_reported(ray_session, ordered):
     async def broken(taken):
         yield 3
         await taken.wait()
@@ -184,7 +182,7 @@ def test_an_error_of_the_source_after_the_iteration_was_left_is_no_report(
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_an_error_ends_the_iteration(ray_session, ordered):
+def test_error_ends_the_iteration(ray_session, ordered):
     async def main():
         results = ray_map(square, [2, -1, 3], max_in_flight=1, ordered=ordered)
         first = await anext(results)
@@ -196,7 +194,7 @@ def test_an_error_ends_the_iteration(ray_session, ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_errors_are_given_when_asked_to(ray_session, ordered):
+def test_errors_are_returned_as_results(ray_session, ordered):
     results = ray_map(
         square, [2, -1, 3], max_in_flight=1, ordered=ordered, return_exceptions=True
     )
@@ -206,7 +204,7 @@ def test_errors_are_given_when_asked_to(ray_session, ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path, ordered):
+def test_leaving_early_can_cancel_tasks(ray_session, tmp_path, ordered):
     @ray.remote(num_cpus=0)
     def write(path):
         for _ in range(50):
@@ -236,7 +234,7 @@ def test_leaving_early_cancels_tasks_only_when_asked_to(ray_session, tmp_path, o
         ((square, 5), TypeError, "not iterable"),
     ],
 )
-def test_refuses_what_it_cannot_map(ray_session, arguments, error, message):
+def test_invalid_arguments_are_refused(ray_session, arguments, error, message):
     with pytest.raises(error, match=message):
         ray_map(*arguments)
     with pytest.raises(ValueError, match="max_in_flight"):
@@ -246,10 +244,10 @@ def test_refuses_what_it_cannot_map(ray_session, arguments, error, message):
 class TestStream:
     """The values of a streaming generator."""
 
-    def test_gives_the_values_in_order(self, ray_session):
+    def test_values_come_in_order(self, ray_session):
         assert run(listed(stream(count_to.remote(20)))) == list(range(20))
 
-    def test_ends_with_the_generators_error_after_its_values(self, ray_session):
+    def test_generator_error_comes_after_its_values(self, ray_session):
         async def main():
             results = stream(count_to.remote(10, fail_at=3))
             values = [await anext(results) for _ in range(3)]
@@ -259,7 +257,7 @@ class TestStream:
 
         assert run(main()) == [0, 1, 2]
 
-    def test_fetches_no_further_ahead_than_asked(self, ray_session):
+    def test_prefetch_limits_what_is_fetched(self, ray_session):
         generator = count_to.remote(30)
 
         async def main():
@@ -267,7 +265,7 @@ class TestStream:
             async with contextlib.aclosing(values):
                 first = await anext(values)
                 await asyncio.sleep(0.5)
-            # What was not asked for is still the generator's to give.
+            # The generator still yields the rest.
             with patched():
                 return first, await (await anext(generator))
 
@@ -275,14 +273,14 @@ class TestStream:
         assert first == 0
         assert following <= 4
 
-    def test_refs_can_be_iterated_over_as_ever(self, ray_session):
+    def test_refs_can_still_be_iterated(self, ray_session):
         async def main():
             with patched():
                 return [await ref async for ref in count_to.remote(5)]
 
         assert run(main()) == [0, 1, 2, 3, 4]
 
-    def test_refuses_what_is_no_generator(self, ray_session):
+    def test_non_generators_are_refused(self, ray_session):
         with pytest.raises(TypeError, match="ObjectRefGenerator"):
             stream(ray.put(1))
         with pytest.raises(ValueError, match="prefetch"):

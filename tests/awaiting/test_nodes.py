@@ -1,4 +1,4 @@
-"""Objects on another node: pulled for their values, and only for those."""
+"""Objects on another node, which are pulled only for their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False)
 
-# Which of a machine's nodes it joins is for Ray to choose.
+# Ray chooses which of a machine's nodes it joins.
 here = ray.get_runtime_context().get_node_id()
 (elsewhere,) = {node["NodeID"] for node in ray.nodes()} - {here}
 
@@ -37,7 +37,7 @@ cluster.shutdown()
 """
 
 
-def test_objects_elsewhere_are_pulled_only_for_their_values():
+def test_remote_objects_are_pulled_only_for_values():
     done = run_script(
         CLUSTER
         + """
@@ -48,7 +48,7 @@ async def main():
     looked, _ = await wait([ref], timeout=0, fetch_local=False)
     print("exists", ready == completed == looked == [ref], "on", nodes_of(ref), "node")
 
-    # A large pull beside small objects, of here and of there.
+    # A large pull beside small objects of both nodes.
     large, small = make.remote(400), make.remote(0)
     await wait([large, small], num_returns=2, timeout=60, fetch_local=False)
     pull = as_future(large)
@@ -59,7 +59,7 @@ async def main():
     looked, _ = await wait([ref], timeout=0)
     ready, _ = await wait([ref], timeout=60)
     print("here at once", looked == [ref], "later", ready == [ref])
-    # The pulling node tells the owner where it is now, a moment later.
+    # A moment later the pulling node reports the new location to the owner.
     until = time.monotonic() + 10
     while nodes_of(ref) < 2 and time.monotonic() < until:
         time.sleep(0.05)

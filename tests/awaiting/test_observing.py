@@ -1,4 +1,4 @@
-"""The events by which other rooms learn of awaits."""
+"""The events of awaits that other rooms observe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fail():
     raise KeyError("k")
 
 
-def test_tells_of_an_await_and_how_it_ended(ray_session, events):
+def test_await_and_its_end_are_observed(ray_session, events):
     ref, bad = ray.put(1), fail.remote()
 
     async def main():
@@ -47,7 +47,7 @@ def test_tells_of_an_await_and_how_it_ended(ray_session, events):
     assert settled[bad.binary()].error == "KeyError"
 
 
-def test_tells_of_a_cancelled_await(ray_session, events, gate):
+def test_cancelled_await_is_observed(ray_session, events, gate):
     async def main():
         future = as_future(gate.hold())
         await asyncio.sleep(0.2)
@@ -57,7 +57,7 @@ def test_tells_of_a_cancelled_await(ray_session, events, gate):
     assert [event.outcome for event in events] == [None, Outcome.CANCELLED]
 
 
-def test_an_observer_that_fails_harms_no_await(ray_session, caplog):
+def test_failing_observer_affects_no_await(ray_session, caplog):
     def broken(_events):
         raise ZeroDivisionError
 
@@ -72,7 +72,7 @@ def test_an_observer_that_fails_harms_no_await(ray_session, caplog):
     assert "an observer of awaits failed" in caplog.text
 
 
-def test_the_origin_is_that_of_the_awaiting_task(ray_session, events):
+def test_origin_is_that_of_the_awaiting_task(ray_session, events):
     async def awaits(name):
         origin.set(name)
         await asyncio.sleep(0)

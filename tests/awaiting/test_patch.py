@@ -21,7 +21,7 @@ patch_module = sys.modules[patch_function.__module__]
 
 
 async def _future_kind(ref):
-    """The class of future that `await ref` waits on."""
+    """Return the class of the future that `await ref` waits on."""
     coro = ref.__await__()
     future = coro.send(None)
     future.cancel()
@@ -33,7 +33,7 @@ def _slot_dict():
     return dict(ray.ObjectRef.__dict__)
 
 
-def test_routes_await_through_the_converter(ray_session):
+def test_await_is_routed_through_the_converter(ray_session):
     ref = ray.put(1)
     with patched():
         assert run(_future_kind(ref)) is RefFuture
@@ -49,7 +49,7 @@ def test_unpatch_restores_the_type_exactly(ray_session):
     assert run(_future_kind(ray.put(1))) is not RefFuture
 
 
-def test_nests():
+def test_patches_nest():
     with patched():
         routed = _slot_dict()["as_future"]
         with patched():
@@ -66,13 +66,13 @@ def test_unpatch_without_patch_does_nothing():
     assert not is_patched()
 
 
-def test_is_undone_when_the_block_raises():
+def test_patch_is_undone_when_the_block_raises():
     with pytest.raises(ZeroDivisionError), patched():
         1 / 0  # noqa: B018
     assert not is_patched()
 
 
-def test_covers_subclasses(ray_session):
+def test_subclasses_are_patched(ray_session):
     class Labelled(ray.ObjectRef):
         pass
 
@@ -88,8 +88,8 @@ def test_covers_subclasses(ray_session):
 
 
 def test_awaits_survive_collection_of_garbage(ray_session):
-    # The type's method cache borrows what it finds: a function that nobody
-    # else held would be gone after this.
+    # The type's method cache holds borrowed references: without another reference
+    # the function would be freed here.
     ref = ray.put(3)
 
     async def main():
@@ -116,7 +116,7 @@ def test_as_future_by_name_stays_rays_own(ray_session):
     assert value == 5
 
 
-def test_warns_and_keeps_rays_await_when_the_type_is_out_of_reach(monkeypatch):
+def test_unreachable_type_keeps_rays_await(monkeypatch):
     def unreachable():
         raise TypeError("no dict")
 
@@ -126,7 +126,7 @@ def test_warns_and_keeps_rays_await_when_the_type_is_out_of_reach(monkeypatch):
     assert not is_patched()
 
 
-def test_warns_and_restores_when_await_does_not_ask_as_future(monkeypatch, ray_session):
+def test_unredirected_await_is_restored(monkeypatch, ray_session):
     before = _slot_dict()
     monkeypatch.setattr(patch_module, "_NAME", "future")
     with pytest.warns(PatchWarning, match="could not be patched"):
@@ -137,7 +137,7 @@ def test_warns_and_restores_when_await_does_not_ask_as_future(monkeypatch, ray_s
     assert _slot_dict() == before
 
 
-def test_leaves_a_later_patch_of_somebody_else_alone(ray_session):
+def test_later_patch_of_another_library_stays(ray_session):
     patch()
     ours = ref_methods.as_future
 
@@ -152,7 +152,7 @@ def test_leaves_a_later_patch_of_somebody_else_alone(ray_session):
         ref_methods.as_future = ours.__wrapped__
 
 
-def test_may_be_patched_from_several_threads():
+def test_threads_can_patch_at_once():
     barrier = threading.Barrier(8)
 
     def patch_and_back():
@@ -169,7 +169,7 @@ def test_may_be_patched_from_several_threads():
     assert not is_patched()
 
 
-def test_an_await_under_way_ends_after_unpatch(ray_session, gate):
+def test_pending_await_ends_after_unpatch(ray_session, gate):
     async def main():
         with patched():
             task = asyncio.ensure_future(gate.hold(4))

@@ -1,4 +1,4 @@
-"""Sessions that end, and refs of sessions that have ended. Each in a process."""
+"""Sessions that end, and refs of ended sessions; each in its own process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def own_threads():
 )
 
 
-def test_shutdown_fails_pending_awaits_within_a_second():
+def test_shutdown_fails_pending_awaits_in_time():
     done = run_script(
         PREAMBLE
         + """
@@ -45,7 +45,7 @@ print(own_threads())
     assert done.stdout.split("\n")[:4] == ["ended True True"] * 3 + ["[]"]
 
 
-def test_shutdown_from_another_thread_fails_pending_awaits():
+def test_shutdown_in_a_thread_fails_pending_awaits():
     done = run_script(
         PREAMBLE
         + """
@@ -65,9 +65,9 @@ asyncio.run(main())
     assert done.stdout == "ended\n"
 
 
-def test_shutdown_with_many_pending_refs_does_not_crash():
-    # In Ray 2.40 a thread that waits in C++ at that moment takes the process
-    # with it; the gate has to get it out first.
+def test_shutdown_with_many_pending_refs_is_safe():
+    # In Ray 2.40 a thread that waits in C++ at that moment crashes the process: the
+    # gate has to wait for it.
     done = run_script(
         PREAMBLE
         + """
@@ -86,7 +86,7 @@ asyncio.run(main())
     assert done.stdout == "{'SessionEndedError'}\n"
 
 
-def test_a_ref_of_an_earlier_session_fails_at_once():
+def test_ref_of_an_earlier_session_fails_at_once():
     done = run_script(
         PREAMBLE
         + f"""
@@ -123,7 +123,7 @@ print("end")
     ]
 
 
-def test_a_pickled_ref_of_an_earlier_session_fails_at_once():
+def test_pickled_ref_of_an_earlier_session_fails():
     done = run_script(
         PREAMBLE
         + f"""
@@ -147,7 +147,7 @@ asyncio.run(main())
     assert done.stdout == "unknown True\n"
 
 
-def test_works_again_in_the_next_session():
+def test_next_session_works():
     done = run_script(
         PREAMBLE
         + f"""
@@ -167,13 +167,13 @@ asyncio.run(main())
     assert done.stdout == "1\n2\n"
 
 
-def test_interpreter_exit_with_awaits_pending_is_quiet():
+def test_exit_with_pending_awaits_is_silent():
     done = run_script(
         PREAMBLE
         + """
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
-# Not more tasks: of eight workers on one node Ray warns, on stdout.
+# Not more tasks: Ray warns on stdout of eight workers on one node.
 refs = [sleep.remote(60) for _ in range(2)]
 futures = [as_future(ref) for ref in refs for _ in range(100)]
 loop.run_until_complete(asyncio.sleep(0.5))
@@ -185,7 +185,7 @@ print("leaving")
     assert done.stdout == "leaving\n"
 
 
-def test_a_fork_says_that_it_cannot_await():
+def test_fork_cannot_await():
     done = run_script(
         PREAMBLE
         + """

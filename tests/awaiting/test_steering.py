@@ -1,4 +1,4 @@
-"""Exceptions by which Python steers, raised by tasks: errors in every combinator."""
+"""Exceptions that control Python, raised by tasks, in every combinator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SubExitError(SystemExit):
 
 
 class OwnError(BaseException):
-    """No `Exception`, and nothing to Python."""
+    """A BaseException without a meaning of its own."""
 
 
 STEERING = [
@@ -44,13 +44,13 @@ each = pytest.mark.parametrize("kind", STEERING)
 
 
 def failed(kind):
-    """Return the ref of what a task leaves that raised such an error."""
+    """Return the ref of a task that raised such an error."""
     text = f'ray::f()\n  File "f.py", line 1, in f\n{kind.__name__}'
     return ray.put(RayTaskError("f", text, kind(), "ray::f", 1, "10.0.0.1"))
 
 
 def five(kind):
-    """Return five refs of which the second failed."""
+    """Return five refs; the second has failed."""
     return [ray.put(0), failed(kind), ray.put(2), ray.put(3), ray.put(4)]
 
 
@@ -61,7 +61,7 @@ def is_error(given):
 
 
 class Failing:
-    """A remote function, the task of whose second input fails."""
+    """A remote function that fails for its second input."""
 
     def __init__(self, kind):
         self.refs = five(kind)
@@ -71,7 +71,7 @@ class Failing:
 
 
 async def outcomes(iteration):
-    """Return what an iteration gives, its errors included, until it ends."""
+    """Return the results of an iteration, with the errors that it raises."""
     given = []
     while True:
         try:
@@ -107,7 +107,7 @@ def test_get_raises_an_error(ray_session, kind):
 
 @each
 @pytest.mark.parametrize("count", [5, 50])
-def test_gather_gives_an_error(ray_session, kind, count):
+def test_gather_raises_or_returns_the_error(ray_session, kind, count):
     refs = five(kind) * (count // 5)
 
     async def main():
@@ -166,7 +166,7 @@ def test_map_raises_an_error_and_ends(ray_session, kind, ordered):
 
 @each
 @pytest.mark.parametrize("ordered", [True, False])
-def test_map_gives_an_error_when_asked_to(ray_session, kind, ordered):
+def test_map_returns_the_error(ray_session, kind, ordered):
     async def main():
         return await outcomes(
             ray_map(
@@ -210,7 +210,7 @@ def test_stream_raises_an_error_of_its_task(ray_session):
     assert is_error(error)
 
 
-def test_error_that_is_no_exception_keeps_its_class(ray_session):
+def test_base_exception_keeps_its_class(ray_session):
     async def main():
         with pytest.raises(OwnError) as caught:
             await as_future(failed(OwnError))
@@ -220,7 +220,7 @@ def test_error_that_is_no_exception_keeps_its_class(ray_session):
 
 
 @pytest.mark.parametrize("kind", [GeneratorExit, SystemExit, KeyboardInterrupt])
-def test_error_that_no_future_carries_is_rays_with_its_cause(ray_session, kind):
+def test_unraisable_error_is_the_cause_of_rays(ray_session, kind):
     async def main():
         with pytest.raises(RayTaskError) as caught:
             await as_future(failed(kind))

@@ -1,4 +1,4 @@
-"""The steps of `as_completed`, `map` and `stream`: what each keeps and lets go."""
+"""The steps of `as_completed`, `map` and `stream`: none loses or keeps a value."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plain(value):
     return value[1] if isinstance(value, tuple) else value
 
 
-def test_step_that_is_timed_out_loses_nothing(iteration, gate):
+def test_timed_out_step_loses_nothing(iteration, gate):
     async def main():
         results = iteration()
         for _ in range(3):
@@ -71,7 +71,7 @@ def test_step_that_is_timed_out_loses_nothing(iteration, gate):
     assert run(main()) == [0, 1, 2]
 
 
-def test_steps_that_are_cancelled_all_the_time_lose_nothing(iteration, gate):
+def test_repeatedly_cancelled_steps_lose_nothing(iteration, gate):
     async def main():
         results = iteration()
         gate.open()
@@ -88,7 +88,7 @@ def test_steps_that_are_cancelled_all_the_time_lose_nothing(iteration, gate):
     assert run(main()) == [0, 1, 2]
 
 
-def test_second_iteration_at_once_raises(iteration, gate):
+def test_concurrent_step_raises(iteration, gate):
     async def main():
         results = iteration()
         first = asyncio.ensure_future(anext(results))
@@ -124,7 +124,7 @@ def test_closing_ends_the_iteration(iteration, way):
     assert run(main()) == []
 
 
-def test_dropping_it_drops_the_refs(ray_session, gate):
+def test_dropping_an_iteration_drops_its_refs(ray_session, gate):
     made = []
 
     class Noted:
@@ -175,7 +175,7 @@ def test_value_is_held_no_longer_than_its_step(ray_session, kind):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_error_of_the_source_waits_its_turn(ray_session, gate, ordered):
+def test_source_error_comes_in_its_turn(ray_session, gate, ordered):
     raised = asyncio.Event()
 
     async def broken():
@@ -198,7 +198,7 @@ def test_error_of_the_source_waits_its_turn(ray_session, gate, ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_failed_task_that_was_not_taken_is_no_report(ray_session, ordered):
+def test_untaken_failure_is_not_reported(ray_session, ordered):
     @ray.remote(num_cpus=0)
     def fail(_i):
         raise ValueError(0)
@@ -215,7 +215,7 @@ class TestNoTime:
     """`as_completed(timeout=0)`."""
 
     @pytest.mark.parametrize("with_results", [True, False])
-    def test_gives_what_is_ready(self, ray_session, gate, with_results):
+    def test_ready_refs_are_returned(self, ray_session, gate, with_results):
         ready = [ray.put(i) for i in range(3)]
         refs = [gate.hold(), *ready, ready[0], gate.hold()]
 
@@ -232,7 +232,7 @@ class TestNoTime:
         else:
             assert sorted(given, key=refs.index) == [ready[0], *ready]
 
-    def test_gives_all_of_many(self, ray_session):
+    def test_many_ready_refs_are_returned(self, ray_session):
         refs = [ray.put(i) for i in range(1500)]
 
         async def main():
@@ -241,7 +241,7 @@ class TestNoTime:
 
         assert sorted(run(main())) == list(range(1500))
 
-    def test_gives_what_is_added(self, ray_session, gate):
+    def test_added_refs_are_returned(self, ray_session, gate):
         async def main():
             completed = as_completed([gate.hold()], timeout=0, with_results=True)
             with pytest.raises(asyncio.TimeoutError):
@@ -251,7 +251,7 @@ class TestNoTime:
 
         assert run(main()) == "added"
 
-    def test_unknown_ref_is_an_error_of_its_own(self, ray_session):
+    def test_unknown_ref_fails_alone(self, ray_session):
         refs = [ray.ObjectRef.from_random(), ray.put(1)]
 
         async def main():

@@ -1,4 +1,4 @@
-"""Many refs at once: the sweep that reads what is there before anything is awaited."""
+"""The sweep of many refs, which reads the objects that exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ray_jupyter_async._awaiting.events import (
 )
 from ray_jupyter_async._awaiting.fetch.pool import readers
 
-#: Set to let a `Slow` be loaded; its loads are counted.
+#: Set to finish the loading of a `Slow`, whose loads are counted.
 go_on = threading.Event()
 loads: list[threading.Thread] = []
 
@@ -34,7 +34,7 @@ def load_slowly():
 
 
 class Slow:
-    """An object that takes its time to be loaded."""
+    """An object whose loading blocks."""
 
     def __reduce__(self):
         return (load_slowly, ())
@@ -65,7 +65,7 @@ def test_every_chunk_is_put_in_its_place(ray_session):
     assert run(get(refs)) == list(range(count))
 
 
-def test_what_is_not_there_is_awaited_in_its_place(ray_session, gate):
+def test_pending_refs_keep_their_places(ray_session, gate):
     refs = [ray.put(i) for i in range(CHUNK + 100)]
     pending = {5: gate.hold("a"), CHUNK - 1: gate.hold("b"), CHUNK + 50: gate.hold("c")}
     for index, ref in pending.items():
@@ -93,7 +93,7 @@ def test_each_mention_of_a_ref_has_its_own_value(ray_session):
 
 
 @pytest.mark.parametrize("place", [60, CHUNK + 60], ids=["same chunk", "another"])
-def test_an_error_waits_for_no_slow_object(slow, place):
+def test_error_does_not_wait_for_slow_objects(slow, place):
     refs = [slow, *[ray.put(i) for i in range(CHUNK + 100)]]
     refs[place] = failed("at once")
 
@@ -105,7 +105,7 @@ def test_an_error_waits_for_no_slow_object(slow, place):
     assert not go_on.is_set()
 
 
-def test_a_task_that_fails_later_waits_for_no_slow_object(slow, gate):
+def test_later_error_does_not_wait_for_slow_objects(slow, gate):
     refs = [slow, *[ray.put(i) for i in range(100)], gate.hold(ValueError("later"))]
 
     async def main():
@@ -118,7 +118,7 @@ def test_a_task_that_fails_later_waits_for_no_slow_object(slow, gate):
     run(main())
 
 
-def test_a_slow_object_holds_up_no_other_await(slow):
+def test_slow_object_delays_no_other_await(slow):
     async def main():
         everything = gather([slow, *[ray.put(i) for i in range(CHUNK)]])
         await asyncio.to_thread(poll, lambda: loads)
@@ -131,7 +131,7 @@ def test_a_slow_object_holds_up_no_other_await(slow):
     assert run(main()) == ["slow", *range(CHUNK)]
 
 
-def test_cancelled_it_loads_no_more_and_lets_go(slow):
+def test_cancelled_sweep_loads_no_more(slow):
     others = [ray.put(Slow()) for _ in range(2 * CHUNK)]
     keys = [ref.binary() for ref in (others[CHUNK - 2], others[-1])]
 
@@ -142,7 +142,7 @@ def test_cancelled_it_loads_no_more_and_lets_go(slow):
         everything.cancel()
         with pytest.raises(asyncio.CancelledError):
             await everything
-        # Also of those behind the one that is being loaded.
+        # Also those behind the one that is being loaded.
         await asyncio.to_thread(
             poll, lambda: not any(local_references(key) for key in keys)
         )
@@ -152,11 +152,11 @@ def test_cancelled_it_loads_no_more_and_lets_go(slow):
         return begun
 
     begun = run(main())
-    # Whoever was loading went on to the end of a step.
+    # The reader that was loading finished its step.
     assert len(loads) < begun + CHUNK
 
 
-def test_cancelled_it_cancels_the_tasks_when_asked_to(slow, gate):
+def test_cancelled_sweep_can_cancel_the_tasks(slow, gate):
     held = gate.hold()
 
     async def main():
@@ -171,7 +171,7 @@ def test_cancelled_it_cancels_the_tasks_when_asked_to(slow, gate):
     run(main(), timeout=90)
 
 
-def test_observers_are_told_of_each_ref_once(ray_session, gate):
+def test_each_ref_is_observed_once(ray_session, gate):
     seen = []
     refs = [*[ray.put(b"x" * i) for i in range(100)], gate.hold(), failed("no")]
 
@@ -198,7 +198,7 @@ def test_observers_are_told_of_each_ref_once(ray_session, gate):
     assert settled[keys[99]].size > settled[keys[1]].size > 0
 
 
-def test_it_fails_with_its_session_and_ends_with_its_loop():
+def test_sweep_ends_with_its_session_and_loop():
     done = run_script(
         RAY_INIT
         + """

@@ -11,7 +11,7 @@ from harness.loops import run
 from ray_jupyter_async import UnknownRefError, wait
 
 
-def test_gives_the_first_that_is_ready(ray_session, gate):
+def test_first_ready_ref_is_returned(ray_session, gate):
     pending, ready = gate.hold(), ray.put(1)
 
     async def main():
@@ -20,7 +20,7 @@ def test_gives_the_first_that_is_ready(ray_session, gate):
     assert run(main()) == ([ready], [pending])
 
 
-def test_waits_for_as_many_as_asked(ray_session, gate):
+def test_num_returns_refs_are_awaited(ray_session, gate):
     refs = [gate.hold(i) for i in range(3)]
 
     async def main():
@@ -33,7 +33,7 @@ def test_waits_for_as_many_as_asked(ray_session, gate):
     assert run(main()) == (refs, [])
 
 
-def test_never_gives_more_than_asked_and_keeps_the_order(ray_session):
+def test_ready_refs_are_limited_and_ordered(ray_session):
     refs = [ray.put(i) for i in range(5)]
 
     async def main():
@@ -47,7 +47,7 @@ def test_never_gives_more_than_asked_and_keeps_the_order(ray_session):
         assert [ref for ref in refs if ref in rest] == rest
 
 
-def test_gives_what_there_is_at_the_timeout(ray_session, gate):
+def test_timeout_returns_the_ready_refs(ray_session, gate):
     ready, pending = ray.put(1), gate.hold()
 
     async def main():
@@ -56,7 +56,7 @@ def test_gives_what_there_is_at_the_timeout(ray_session, gate):
     assert run(main()) == ([ready], [pending])
 
 
-def test_with_no_time_looks_and_returns(ray_session, gate):
+def test_zero_timeout_returns_at_once(ray_session, gate):
     ready, pending = ray.put(1), gate.hold()
 
     async def main():
@@ -66,7 +66,7 @@ def test_with_no_time_looks_and_returns(ray_session, gate):
 
 
 @pytest.mark.parametrize("fetch_local", [True, False])
-def test_a_failed_task_is_ready(ray_session, fetch_local):
+def test_failed_task_is_ready(ray_session, fetch_local):
     @ray.remote(num_cpus=0)
     def fail():
         raise ValueError
@@ -79,7 +79,7 @@ def test_a_failed_task_is_ready(ray_session, fetch_local):
     assert run(main()) == ([ref], [])
 
 
-def test_without_fetching_it_waits_for_the_object_to_exist(ray_session, gate):
+def test_object_must_exist_without_fetch_local(ray_session, gate):
     pending = gate.hold()
 
     async def main():
@@ -92,7 +92,7 @@ def test_without_fetching_it_waits_for_the_object_to_exist(ray_session, gate):
     assert run(main()) == ([pending], [])
 
 
-def test_of_nothing_is_nothing(ray_session):
+def test_no_refs_return_empty_lists(ray_session):
     assert run(wait([])) == ([], [])
 
 
@@ -104,7 +104,7 @@ def test_of_nothing_is_nothing(ray_session):
         ({"timeout": -1}, "negative"),
     ],
 )
-def test_refuses_impossible_arguments(ray_session, arguments, message):
+def test_impossible_arguments_are_refused(ray_session, arguments, message):
     refs = [ray.put(1), ray.put(2)]
 
     async def main():
@@ -114,7 +114,7 @@ def test_refuses_impossible_arguments(ray_session, arguments, message):
     run(main())
 
 
-def test_refuses_duplicates(ray_session):
+def test_duplicates_are_refused(ray_session):
     ref = ray.put(1)
 
     async def main():
@@ -125,7 +125,7 @@ def test_refuses_duplicates(ray_session):
 
 
 @pytest.mark.parametrize("timeout", [None, 0])
-def test_a_bad_ref_is_an_error_at_once(ray_session, timeout):
+def test_unknown_ref_is_an_error_at_once(ray_session, timeout):
     async def main():
         with pytest.raises(UnknownRefError):
             await wait([ray.ObjectRef.from_random()], timeout=timeout)
@@ -133,9 +133,8 @@ def test_a_bad_ref_is_an_error_at_once(ray_session, timeout):
     run(main(), timeout=5)
 
 
-def test_asyncios_wait_takes_futures_of_refs(ray_session, gate):
-    # asyncio.wait([ref]) itself cannot be helped: it takes futures and tasks
-    # alone, and its error is not ours to change.
+def test_asyncio_wait_accepts_futures_of_refs(ray_session, gate):
+    # asyncio.wait([ref]) itself raises: it accepts only futures and tasks.
     from ray_jupyter_async import as_future
 
     async def main():

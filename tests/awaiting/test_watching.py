@@ -1,4 +1,4 @@
-"""Readiness of refs that nobody awaits."""
+"""Readiness of refs that are not awaited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse(key):
     raise AssertionError(f"{key!r} was released")
 
 
-def test_tells_of_each_ref_once(ray_session, gate):
+def test_each_ref_is_reported_once(ray_session, gate):
     ready = []
     refs = [ray.put(1), gate.hold(2), gate.hold(3)]
     watch_ready([*refs, refs[0]], lambda key, what: ready.append((key, what)), refuse)
@@ -71,21 +71,21 @@ def test_crash_is_described_by_its_kind(ray_session):
     assert ready[0].error == "worker died"
 
 
-def test_an_ended_watch_tells_nothing(ray_session, gate):
+def test_ended_watch_reports_nothing(ray_session, gate):
     ready = []
     ref = gate.hold(1)
     stop = watch_ready([ref], lambda key, error: ready.append(key), refuse)
     stop()
     gate.open()
     ray.get(ref)
-    # What it would have told comes by way of the same threads as this does.
+    # Its report would come through the same threads as this one.
     watch_ready([ref], lambda key, error: ready.append("later"), refuse)
     poll(lambda: ready)
     assert ready == ["later"]
 
 
 @pytest.mark.skipif(not HAS_ON_READY, reason="oldest Ray: a watch holds the refs")
-def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
+def test_released_ref_is_reported(ray_session, gate):
     released = threading.Event()
     ref = gate.hold()
     key = ref.binary()
@@ -95,11 +95,11 @@ def test_pins_nothing_and_tells_of_a_ref_that_was_let_go_of(ray_session, gate):
     assert released.wait(10)
 
 
-def test_a_watch_of_what_is_ready_already_ends(ray_session):
+def test_watch_of_ready_refs_ends(ray_session):
     ready = []
     refs = [ray.put(number) for number in range(1000)]
     interval = sys.getswitchinterval()
-    # Ray's thread gets its turn between any two steps of a registration.
+    # Ray's thread may run between any two steps of a registration.
     sys.setswitchinterval(1e-6)
     try:
         watch_ready(refs, lambda key, error: ready.append(key), refuse)
@@ -109,7 +109,7 @@ def test_a_watch_of_what_is_ready_already_ends(ray_session):
     poll(lambda: "ray-await-watch" not in {t.name for t in threading.enumerate()})
 
 
-def test_refuses_what_is_no_ref(ray_session):
+def test_invalid_refs_are_refused(ray_session):
     with pytest.raises(TypeError, match=r"builtins\.int"):
         watch_ready([1], lambda *_: None, refuse)
 

@@ -45,7 +45,7 @@ def holder(connection):
 
 @pytest.fixture
 def gate(holder, tmp_path):
-    """Calls that end when told, in the server's Ray."""
+    """Calls in the server's Ray that end when the gate opens."""
     from harness.client_tasks import ActorGate
 
     made = ActorGate(holder, tmp_path)

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.client, pytest.mark.usefixtures("connection")]
 
 
 @pytest.mark.parametrize("fetch_local", [True, False])
-def test_wait_gives_what_is_ready_and_fetches_no_value(gate, fetch_local):
+def test_wait_returns_ready_refs_unfetched(gate, fetch_local):
     async def main():
         refs = [unloadable(), gate.hold()]
         looked = await wait(refs, timeout=5, fetch_local=fetch_local)
@@ -34,7 +34,7 @@ def test_wait_gives_what_is_ready_and_fetches_no_value(gate, fetch_local):
     assert looked == again == ([refs[0]], [refs[1]])
 
 
-def test_wait_waits_for_as_many_as_asked(gate):
+def test_wait_awaits_num_returns_refs(gate):
     refs = [gate.hold(i) for i in range(MANY)]
 
     async def main():
@@ -47,7 +47,7 @@ def test_wait_waits_for_as_many_as_asked(gate):
     assert run(main()) == (refs, [])
 
 
-def test_as_completed_gives_refs_as_they_become_ready(gate):
+def test_as_completed_returns_refs_when_ready(gate):
     async def main():
         slow = gate.hold("slow")
         quick = map_echo(range(3))
@@ -63,7 +63,7 @@ def test_as_completed_gives_refs_as_they_become_ready(gate):
     assert sorted(ref.hex() for ref in given[:3]) == sorted(ref.hex() for ref in quick)
 
 
-def test_as_completed_gives_values():
+def test_as_completed_returns_values():
     async def main():
         refs = map_echo(range(MANY))
         return [value async for _, value in as_completed(refs, with_results=True)]
@@ -71,7 +71,7 @@ def test_as_completed_gives_values():
     assert sorted(run(main())) == list(range(MANY))
 
 
-def test_gather_gives_in_flight_results_in_order():
+def test_gather_keeps_the_order_of_pending_refs():
     async def main():
         return await gather(map_echo(range(300)))
 
@@ -91,14 +91,14 @@ def test_get_has_a_timeout(gate):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_map_submits_and_gives_results(ordered):
+def test_map_submits_and_returns_results(ordered):
     async def main():
         return [value async for value in map(echo, range(20), ordered=ordered)]
 
     assert sorted(run(main())) == list(range(20))
 
 
-def test_cancel_tells_what_became_of_each():
+def test_cancel_returns_each_outcome():
     async def main():
         ready, running = echo.remote(1), run_for.remote(60)
         await settled([ready])

@@ -1,4 +1,4 @@
-"""What awaits over Ray Client cost, and never cost: the loop's turns."""
+"""The costs of awaits over Ray Client, and a loop that never stalls."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from ray_jupyter_async import (
 pytestmark = [pytest.mark.client, pytest.mark.usefixtures("connection")]
 
 
-# A newcomer beside many
+# A new await beside many
 
 
-def test_a_newcomer_is_quick_beside_many_that_take_long(gate):
+def test_new_await_is_fast_beside_many_slow_ones(gate):
     async def main():
         many = gather([gate.hold() for _ in range(2 * MANY)])
         await asyncio.sleep(3)  # until a round of the waiter's is long
@@ -45,7 +45,7 @@ def test_a_newcomer_is_quick_beside_many_that_take_long(gate):
     assert statistics.median(run(main())) < 1
 
 
-def test_many_that_are_pending_cost_next_to_nothing(gate):
+def test_many_pending_awaits_cost_little(gate):
     async def main():
         many = gather([gate.hold() for _ in range(1000)])
         await asyncio.sleep(4)  # the rounds have grown
@@ -85,7 +85,7 @@ def own_threads():
 
 @contextlib.asynccontextmanager
 async def turning_loop(longest=0.3):
-    """Fail if the loop stood still for longer than that, in seconds."""
+    """Fail if the loop stalled for longer than this, in seconds."""
     gaps = []
 
     async def turn():
@@ -106,7 +106,7 @@ async def turning_loop(longest=0.3):
 
 @contextlib.contextmanager
 def hanging(server):
-    """Give refs whose ids are on their way for the length of the block."""
+    """Yield refs whose ids arrive only after the block."""
     ray.get(echo.remote(0))  # the function is on the server
     with server.paused():
         yield
@@ -125,7 +125,7 @@ HANGING = {
 
 
 @pytest.mark.parametrize("name", HANGING)
-def test_the_loop_turns_while_the_network_hangs(server, name):
+def test_loop_turns_while_the_network_hangs(server, name):
     async def main():
         async with turning_loop():
             with hanging(server):
@@ -152,7 +152,7 @@ def test_cancelling_does_not_wait_for_an_id(server, turns):
     run(main())
 
 
-def test_awaits_during_a_hang_hold_no_thread(server):
+def test_awaits_during_a_hang_occupy_no_thread(server):
     async def main():
         with hanging(server):
             futures = []
@@ -170,7 +170,7 @@ def test_awaits_during_a_hang_hold_no_thread(server):
 # Speed
 
 
-def test_many_done_refs_come_five_times_faster_than_natively():
+def test_ready_refs_are_five_times_faster_than_rays():
     async def took(gathering, refs):
         began = time.perf_counter()
         assert await gathering(*refs) == list(range(1000))

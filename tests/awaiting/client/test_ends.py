@@ -1,4 +1,4 @@
-"""The end of a Ray Client connection: in processes of their own."""
+"""The end of a Ray Client connection, each in its own process."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def children():
                 # After the name in brackets come the state and the parent.
                 parent = file.read().rpartition(")")[2].split()[1]
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has ended
         if int(parent) == os.getpid():
             found.add(pid)
     return found
 
 ray.init(ADDRESS)
 
-# No node has the resource: pending for ever, and costs the server no process.
+# No node has the resource: it stays pending without a process on the server.
 @ray.remote(num_cpus=0, resources={"nowhere": 1})
 def never():
     pass
@@ -77,8 +77,8 @@ KINDS = ["as_future", "gather", "get", "wait", "as_completed"]
 
 
 @functools.cache
-def told_by(script, address):
-    """Run a script that prints what it saw as JSON; once for all who ask."""
+def output_of(script, address):
+    """Run a script once, and return what it printed as JSON."""
     code = f"ADDRESS = {address!r}\n{PREAMBLE}{script}"
     env = {"RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2"}
     return json.loads(run_script(code, env=env).stdout.splitlines()[-1])
@@ -86,9 +86,9 @@ def told_by(script, address):
 
 DISCONNECT = """
 async def main():
-    told, refs = awaited()
+    awaits, refs = awaited()
     pending = {
-        name: asyncio.ensure_future(outcome(each)) for name, each in told.items()
+        name: asyncio.ensure_future(outcome(each)) for name, each in awaits.items()
     }
     await asyncio.sleep(1)
     END
@@ -115,10 +115,10 @@ asyncio.run(main())
 
 @pytest.fixture(params=["ray.shutdown()", "ray.util.disconnect()"])
 def disconnected(request, server):
-    return told_by(DISCONNECT.replace("END", request.param), server.address)
+    return output_of(DISCONNECT.replace("END", request.param), server.address)
 
 
-def test_a_disconnect_fails_every_pending_await_within_a_second(disconnected):
+def test_disconnect_fails_pending_awaits_in_time(disconnected):
     for kind in KINDS:
         assert disconnected[kind][:2] == ["ClientDisconnectedError", True], kind
     assert disconnected["seconds"] < 1
@@ -129,7 +129,7 @@ def test_after_a_disconnect_refs_are_refused(disconnected):
         assert disconnected[kind] == "RayNotInitializedError", kind
 
 
-def test_nothing_starts_a_new_ray_after_a_disconnect(disconnected):
+def test_disconnect_starts_no_new_ray(disconnected):
     assert not disconnected["initialized"]
     assert disconnected["children"] == []
 
@@ -140,23 +140,23 @@ def test_no_thread_outlives_a_disconnect(disconnected):
 
 @pytest.fixture(scope="module")
 def killed():
-    """What a client saw whose server was killed, with 2 s to reconnect."""
+    """Return what a client saw whose server was killed, with 2 s to reconnect."""
     with running_client_server() as doomed:
         kill = f"os.kill({doomed.process_id}, 9)"
-        return told_by(DISCONNECT.replace("END", kill), doomed.address)
+        return output_of(DISCONNECT.replace("END", kill), doomed.address)
 
 
-def test_a_dead_server_fails_every_pending_await(killed):
+def test_dead_server_fails_every_pending_await(killed):
     for kind in KINDS:
         assert killed[kind][:2] == ["ClientDisconnectedError", True], kind
 
 
-def test_a_dead_server_is_told_when_ray_gives_up(killed):
+def test_dead_server_is_reported_when_ray_gives_up(killed):
     # Ray's grace period is 2 s here, its try to reconnect takes up to 5.
     assert 1 < killed["seconds"] < 9
 
 
-def test_nothing_starts_a_new_ray_after_a_dead_server(killed):
+def test_dead_server_starts_no_new_ray(killed):
     assert not killed["initialized"]
     assert killed["children"] == []
 
@@ -177,11 +177,11 @@ asyncio.run(main())
 """
 
 
-def test_awaits_outlive_a_connection_that_ray_takes_up_again(server, tmp_path):
+def test_awaits_survive_a_reconnection(server, tmp_path):
     sign = tmp_path / "sign"
     forwarder = Forwarder(server.address, break_at=sign)
     forwarder.start()
     with contextlib.closing(forwarder):
         script = f"SIGN = {str(sign)!r}\n{RECONNECT}"
-        assert told_by(script, forwarder.address) == 100
+        assert output_of(script, forwarder.address) == 100
         assert forwarder.broken

@@ -45,7 +45,7 @@ def ids(refs):
 # Values and errors
 
 
-def test_gives_the_value():
+def test_value_is_returned():
     async def main():
         return await as_future(echo.remote({"key1": ["value"]}))
 
@@ -72,7 +72,7 @@ def test_raises_the_task_s_error_as_its_own_class(count):
 
 
 @pytest.mark.parametrize("count", [1, MANY])
-def test_a_returned_exception_is_a_value(count):
+def test_returned_exception_is_a_value(count):
     async def main():
         return await gather(
             await settled([echo.remote(ValueError("mine")) for _ in range(count)])
@@ -82,7 +82,7 @@ def test_a_returned_exception_is_a_value(count):
     assert [type(value) for value in values] == [ValueError] * count
 
 
-def test_errors_among_many_leave_the_others_their_values():
+def test_errors_among_many_affect_no_value():
     async def main():
         refs = [
             fail.remote(KeyError(i)) if i % 30 == 7 else echo.remote(i)
@@ -97,8 +97,8 @@ def test_errors_among_many_leave_the_others_their_values():
 
 
 def test_values_beside_an_error_are_read():
-    # As in a local session, where Ray itself stops reading at an error: objects of
-    # the store and small ones, in one request to the server.
+    # Ray stops reading at an error. Here objects of the store and small ones are in one
+    # request to the server.
     async def main():
         refs = [
             fail.remote(KeyError(i)) if i % 3 == 1 else ray.put((i, bytes(size)))
@@ -114,7 +114,7 @@ def test_values_beside_an_error_are_read():
     assert all(isinstance(values[i], KeyError) == (told[i] % 3 == 1) for i in range(30))
 
 
-def test_a_worker_that_died_is_told():
+def test_dead_worker_is_reported():
     async def main():
         await as_future(die.remote())
 
@@ -122,7 +122,7 @@ def test_a_worker_that_died_is_told():
         run(main(), timeout=60)
 
 
-def test_a_cancelled_task_is_told():
+def test_cancelled_task_is_reported():
     async def main():
         ref = run_for.remote(30)
         future = as_future(ref)
@@ -145,7 +145,7 @@ def test_each_awaiter_gets_its_own_copy():
     assert all(values[i] is not values[i + MANY] for i in range(MANY))
 
 
-def test_gives_objects_larger_than_a_message():
+def test_large_objects_are_returned():
     async def main():
         refs = await settled([ray.put(bytes([i]) * 12_000_000) for i in range(3)])
         return await gather(refs), await as_future(refs[0])
@@ -156,7 +156,7 @@ def test_gives_objects_larger_than_a_message():
     assert first == values[0]
 
 
-def test_a_ref_that_the_server_does_not_know_fails_alone(gate):
+def test_unknown_ref_fails_alone(gate):
     def made_up():
         return type(known[0])(bytes(range(28)))
 
@@ -178,7 +178,7 @@ def test_a_ref_that_the_server_does_not_know_fails_alone(gate):
 
 
 @pytest.mark.parametrize("count", [0, MANY])
-def test_an_object_that_cannot_be_loaded_fails_alone(count):
+def test_unloadable_object_fails_alone(count):
     async def main():
         refs = await settled([*map_echo(range(count)), unloadable()])
         return await gather(refs, return_exceptions=True)
@@ -192,9 +192,7 @@ def test_an_object_that_cannot_be_loaded_fails_alone(count):
 
 
 @pytest.mark.parametrize("count", [1, MANY])
-def test_a_cancelled_await_logs_nothing_and_holds_nothing(
-    gate, count, caplog, connection
-):
+def test_cancelled_await_logs_and_keeps_nothing(gate, count, caplog, connection):
     caplog.set_level(logging.WARNING)
     kept = weakref.WeakSet()
 
@@ -210,7 +208,7 @@ def test_a_cancelled_await_logs_nothing_and_holds_nothing(
         await asyncio.sleep(0)
         gc.collect()
         poll(lambda: not keys & set(connection.reference_count), 2)
-        # The server's answers to those that it was asked to push come now.
+        # Now the server pushes the answers that it was asked for.
         gate.open()
         unanswered = connection.data_client.asyncio_waiting_data
         await asyncio.to_thread(poll, lambda: not unanswered)
@@ -231,7 +229,7 @@ def test_cancelling_leaves_the_task_running(gate):
     assert run(main()) == "done"
 
 
-def test_cancels_the_task_when_asked_to():
+def test_cancel_task_cancels_the_task():
     async def main():
         ref = run_for.remote(60)
         future = as_future(ref, cancel_task=True)
@@ -243,7 +241,7 @@ def test_cancels_the_task_when_asked_to():
     run(main())
 
 
-def test_awaiting_again_and_again_asks_for_the_value_once(gate, connection):
+def test_repeated_awaits_request_the_value_once(gate, connection):
     async def main():
         ref = gate.hold(1)
         for _ in range(5):
