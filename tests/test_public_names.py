@@ -1,4 +1,4 @@
-"""The public surface, and the direction of imports between the rooms."""
+"""The public surface."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import pytest
 
 import ray_jupyter_async
 from harness.rays import run_script
-
-JUPYTER = ("IPython", "ipykernel", "ipywidgets", "anywidget", "rich")
-PACKAGE = Path(ray_jupyter_async.__file__).parent
 
 NAMES = {
     "CancelOutcome",
@@ -84,33 +81,3 @@ def test_importing_it_imports_no_jupyter():
         """
     )
     assert done.stdout == "[]\n"
-
-
-def imported(path):
-    """The modules that a file imports, with `ray_jupyter_async` left out of them."""
-    names = set()
-    level_names = path.relative_to(PACKAGE).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parent = level_names[: len(level_names) + 1 - node.level]
-            base = ".".join(["", *parent]) if node.level else ""
-            names.add(f"{base}.{node.module}" if node.module else base)
-    return names
-
-
-@pytest.mark.parametrize(
-    ("room", "forbidden"),
-    [
-        ("_awaiting", ("._tracking", "._display", "._notebook", *JUPYTER)),
-        ("_tracking", ("._display", "._notebook", *JUPYTER)),
-        ("_display", ("._notebook", "ipykernel")),
-    ],
-)
-def test_imports_run_one_way(room, forbidden):
-    files = list((PACKAGE / room).rglob("*.py"))
-    assert files
-    for path in files:
-        for name in imported(path):
-            assert not name.startswith(forbidden), f"{path.name} imports {name}"
