@@ -10,7 +10,7 @@ from .._awaiting.events import add_observer, remove_observer
 from .._awaiting.fetch.sessions import forget_session
 from .._awaiting.patching.object_ref import patch, unpatch
 from .._display.pump import Pump
-from .._display.terminal.screen import is_screen
+from .._display.terminal import is_screen, script
 from .._display.widget.arrival import KeptWidgets
 from .._display.widget.display import CellDisplay
 from .._ray_api.connection import forget_connection
@@ -61,11 +61,6 @@ def unload(shell: InteractiveShell) -> None:
     extension, _loaded = _loaded, None
     if extension is not None:
         extension.unload()
-
-
-def is_loaded() -> bool:
-    """Whether it is loaded into a shell."""
-    return _loaded is not None
 
 
 def progress(refs: Iterable[Ref] | None = None) -> None:
@@ -143,6 +138,8 @@ class Extension:
     def load(self) -> None:
         """Put everything in, or nothing."""
         with ExitStack() as undo:
+            undo.callback(setattr, script, "extension_is_loaded", False)
+            script.extension_is_loaded = True
             if patch():
                 undo.callback(unpatch)
             if add_alias():
