@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import io
 import os
 import re
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 import ray_jupyter_async
 from harness import hostile
@@ -116,10 +118,11 @@ def test_words_about_tasks_are_text(text):
 def test_terminal_lines_are_text(text):
     cell = cell_of(text)
     own = re.compile(r"\x1b\[[0-9;]*m")  # rich's colours
-    shown = terminal_progress.final_text(cell)
-    for line in terminal_progress.live_lines(cell, 3.0):
-        shown += f"\n{line}"
-    assert problem(own.sub("", shown)) is None
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    for now in (3.0, None):
+        with console.capture() as shown:
+            console.print(terminal_progress.rendered(cell, 80, now), soft_wrap=True)
+        assert problem(own.sub("", shown.get())) is None
 
 
 @each_text

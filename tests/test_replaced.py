@@ -133,14 +133,14 @@ def test_input_is_as_before_while_a_terminal_shows_lines():
     try:
         with os.fdopen(follower, "w", encoding="utf-8") as stream:
             screen = TerminalScreen(stream)
-            screen.show("block", lambda: ["a line"])
+            screen.show("block", lambda _columns, _now: "a line")
             held = builtins.input
             try:
                 assert held is not original
                 assert _description(held) == _description(original)
                 assert cloudpickle.loads(cloudpickle.dumps(held)) is held
             finally:
-                screen.end("block", "")
+                screen.end("block")
             assert builtins.input is original
             cloudpickle.dumps(held)
     finally:

@@ -1,4 +1,4 @@
-"""A program at a terminal of its own: what it writes, and what then is to be seen.
+"""A program at a terminal of its own: its output, and the screen that this makes.
 
 A pseudo-terminal with a terminal emulator behind it, on systems that have those.
 """
@@ -45,21 +45,20 @@ class Terminal:
 
     Attributes
     ----------
-    told : str
+    output : str
         What it has written since `wait_for` found something.
     """
 
     def __init__(
         self, command: Sequence[str], folder: Path, env: Mapping[str, str]
     ) -> None:
-        self.told = ""
+        self.output = ""
         self._screen = pyte.Screen(COLUMNS, LINES)
         # The emulator answers where the cursor is, and what it is.
         self._screen.write_process_input = self.type  # type: ignore[assignment,method-assign]
         self._emulator = pyte.ByteStream(self._screen)
         self._terminal, theirs = pty.openpty()
-        size = struct.pack("HHHH", LINES, COLUMNS, 0, 0)
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        self.resize(LINES, COLUMNS)
         os.set_blocking(self._terminal, False)
         self._process = subprocess.Popen(
             command,
@@ -75,39 +74,45 @@ class Terminal:
 
     @property
     def screen(self) -> list[str]:
-        """The lines that are to be seen now, without the empty ones below them."""
+        """The lines on the screen now, without the empty ones below them."""
         self.read()
         lines = [line.rstrip() for line in self._screen.display]
         while lines and not lines[-1]:
             lines.pop()
         return lines
 
+    def resize(self, lines: int, columns: int) -> None:
+        """Make the terminal larger or smaller."""
+        self._screen.resize(lines, columns)
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+
     def type(self, text: str) -> None:
         """Type a text."""
         os.write(self._terminal, text.encode())
 
     def press_ctrl_c(self) -> float:
-        """Press Ctrl-C, and give the ``time.monotonic()`` of that moment."""
+        """Press Ctrl-C, and return the ``time.monotonic()`` of that moment."""
         self.type("\x03")
         return time.monotonic()
 
     def read(self) -> str:
-        """Take what it has written, and give `told`."""
+        """Read what it has written, and return `output`."""
         with contextlib.suppress(OSError):  # nothing there, or it has ended
             data = os.read(self._terminal, 65536)
             self._emulator.feed(data)
-            self.told += data.decode(errors="replace")
-        return self.told
+            self.output += data.decode(errors="replace")
+        return self.output
 
     def wait_for(self, pattern: str, timeout: float = 20.0) -> str:
-        """Wait until it has written this, and forget all up to there (seconds)."""
+        """Wait until it has written this, drop `output` up to there and return it."""
         found = poll(lambda: re.search(pattern, self.read()), timeout, what=pattern)
         assert found is not None
-        before, self.told = self.told[: found.start()], self.told[found.end() :]
+        before, self.output = self.output[: found.start()], self.output[found.end() :]
         return before
 
     def wait_to_see(self, pattern: str, timeout: float = 20.0) -> str:
-        """Wait until a line on the screen is like this, and give it (seconds)."""
+        """Wait until a line on the screen is like this, and return it."""
 
         def look() -> str | None:
             return next((x for x in self.screen if re.search(pattern, x)), None)
@@ -121,12 +126,12 @@ class Terminal:
         return line
 
     def run(self, line: str, timeout: float = 20.0) -> str:
-        """Type one line to an IPython, and give what it prints (seconds)."""
+        """Type one line to an IPython, and return what it prints."""
         self.type(f"{line}\n")
         return self.wait_for(_PROMPT, timeout)
 
     def wait_for_end(self, timeout: float = 60.0) -> int:
-        """Wait until the program has ended, and give its exit code (seconds)."""
+        """Wait until the program has ended, and return its exit code."""
 
         def ended() -> bool:
             self.read()
@@ -140,7 +145,7 @@ class Terminal:
         """End it, by the end of its input first."""
         with contextlib.suppress(OSError):
             self.type("\x04")
-        # A program that reads nothing does not hear of that end.
+        # A program that reads nothing does not notice that end.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
         self._process.kill()
@@ -157,7 +162,7 @@ def _take_terminal() -> None:
 def running_program(
     command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[Terminal]:
-    """Give a program at a terminal, ended afterwards."""
+    """Yield a program at a terminal, and end it."""
     terminal = Terminal(command, folder, env or {})
     try:
         yield terminal
@@ -167,7 +172,7 @@ def running_program(
 
 @contextlib.contextmanager
 def running_ipython(folder: Path, *options: str) -> Iterator[Terminal]:
-    """Give an IPython whose first prompt has come.
+    """Yield an IPython whose first prompt has come.
 
     Parameters
     ----------
