@@ -25,45 +25,45 @@ def terminal():
 
     with rays.short_folder() as folder, running_ipython(folder) as made:
         for line in SETUP.splitlines():
-            told = made.run(line, 60)
-        assert "ready" in told
+            printed = made.run(line, 60)
+        assert "ready" in printed
         yield made
 
 
 def pressed(terminal, awaited):
-    """Press Ctrl-C in a top-level await; what was told, and how long it took."""
+    """Press Ctrl-C in a top-level await; return what is printed, and the seconds."""
     begun = "asyncio.get_running_loop().call_later(0.1, print, 'be' + 'gun')"
     terminal.type(f"{begun}; {awaited}\n")
     terminal.wait_for("begun")
     at = terminal.press_ctrl_c()
-    told = terminal.wait_for(r"In \[\d+\]: $")
-    return told, time.monotonic() - at
+    printed = terminal.wait_for(r"In \[\d+\]: $")
+    return printed, time.monotonic() - at
 
 
-def test_ctrl_c_cancels_a_top_level_await_and_returns_to_the_prompt(terminal):
-    told, seconds = pressed(terminal, "await asyncio.sleep(3600)")
+def test_ctrl_c_cancels_a_top_level_await(terminal):
+    printed, seconds = pressed(terminal, "await asyncio.sleep(3600)")
     assert seconds < 1
-    assert "CancelledError: stopped after" in told
-    assert "Traceback" not in told
+    assert "CancelledError: stopped after" in printed
+    assert "Traceback" not in printed
 
 
-def test_what_was_cancelled_does_not_resume_at_the_next_await(terminal):
+def test_cancelled_await_does_not_resume(terminal):
     terminal.run("later = []")
     pressed(terminal, "await asyncio.sleep(0.3); later.append('resumed')")
     terminal.run("await asyncio.sleep(0.5)")
-    assert "Out" in (told := terminal.run("later"))
-    assert "resumed" not in told
+    assert "Out" in (printed := terminal.run("later"))
+    assert "resumed" not in printed
 
 
-def test_the_message_tells_as_text_what_runs_on(terminal):
-    told, _ = pressed(terminal, "await hold.remote()")
-    assert re.search(r"Awaited for .* s: 1 × ", told)
-    assert "Still running: 1 Ray task (1 × " in told
-    assert "%ray_cancel --cell" in told
+def test_message_names_the_tasks_that_run_on(terminal):
+    printed, _ = pressed(terminal, "await hold.remote()")
+    assert re.search(r"Awaited for .* s: 1 × ", printed)
+    assert "Still running: 1 Ray task (1 × " in printed
+    assert "%ray_cancel --cell" in printed
     assert "Ended" in terminal.run("%ray_cancel --force")
 
 
-def test_ctrl_c_in_blocking_code_of_an_async_cell_is_a_keyboard_interrupt(terminal):
+def test_ctrl_c_interrupts_blocking_code(terminal):
     terminal.type("await asyncio.sleep(0); print('be' + 'gun'); time.sleep(3600)\n")
     terminal.wait_for("begun")
     at = terminal.press_ctrl_c()
@@ -71,12 +71,14 @@ def test_ctrl_c_in_blocking_code_of_an_async_cell_is_a_keyboard_interrupt(termin
     assert time.monotonic() - at < 1
 
 
-def test_after_the_unload_ctrl_c_is_ipythons_own(terminal):
+def test_unload_restores_ipythons_ctrl_c(terminal):
     terminal.run("%unload_ext ray_jupyter_async")
     try:
-        told = terminal.run("import signal; signal.getsignal(signal.SIGINT)")
-        assert "default_int_handler" in told
-        told = terminal.run("await asyncio.sleep(0, signal.getsignal(signal.SIGINT))")
-        assert "default_int_handler" in told
+        printed = terminal.run("import signal; signal.getsignal(signal.SIGINT)")
+        assert "default_int_handler" in printed
+        printed = terminal.run(
+            "await asyncio.sleep(0, signal.getsignal(signal.SIGINT))"
+        )
+        assert "default_int_handler" in printed
     finally:
         terminal.run("%load_ext ray_jupyter_async")

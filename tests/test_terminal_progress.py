@@ -1,7 +1,7 @@
 """Progress in terminals: scripts, and IPython with its own prompt.
 
-Each in a pseudo-terminal with an emulator behind it: what is asserted is what is
-to be seen. What the screen does without Ray is in ``test_terminal_screen.py``.
+Each runs in a pseudo-terminal with an emulator behind it, whose screen is asserted.
+The screen without Ray is tested in ``test_terminal_screen.py``.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def script(short_path):
         yield run
 
 
-def test_a_script_shows_what_it_waits_for_below_what_is_printed(script, short_path):
+def test_script_shows_rows_below_what_is_printed(script, short_path):
     terminal = script(SCRIPT)
     terminal.wait_to_see(r"hold +·+ +0/2 .* 2 (running|pending)", 120)
     (short_path / "said").touch()
@@ -137,7 +137,7 @@ def ipython():
         )
         made.type("%load_ext ray_jupyter_async\r")
         made.wait_to_see(r"In \[2\]:", 60)
-        made.type("from ray_jupyter_async import progress\r")
+        made.type("from ray_jupyter_async import progress, terminal_progress\r")
         made.wait_to_see(r"In \[3\]:", 60)
         made.type("%run -i setup.py\r")
         made.wait_to_see(r"In \[4\]:", 180)
@@ -153,7 +153,7 @@ def wait_for_row(terminal):
 
 
 def prompt(terminal):
-    """Give the number of the prompt at the end of the screen, if it is there."""
+    """Return the number of the prompt at the end of the screen, 0 without one."""
     lines = terminal.screen
     found = re.fullmatch(r"In \[(\d+)\]:", lines[-1]) if lines else None
     return int(found[1]) if found else 0
@@ -169,7 +169,7 @@ def wait_for_prompt(terminal, after):
      "refs = [hold.remote({0!r})]; progress(refs); done = ray.wait(refs)"],
     ids=["await", "get", "progress"],
 )  # fmt: skip
-def test_a_cell_that_waits_shows_it_and_ends_as_plain_lines(ipython, code, request):
+def test_waiting_cell_ends_as_plain_lines(ipython, code, request):
     number = prompt(ipython)
     gate = ipython.folder / request.node.callspec.id
     ipython.type(code.format(str(gate)) + "\r")
@@ -181,13 +181,13 @@ def test_a_cell_that_waits_shows_it_and_ends_as_plain_lines(ipython, code, reque
 
 
 def since(terminal, number):
-    """Give the lines below the cell with this number, without empty ones."""
+    """Return the lines below the cell with this number, without empty ones."""
     lines = terminal.screen
     start = next(i for i, x in enumerate(lines) if x.startswith(f"In [{number}]:"))
     return [line for line in lines[start + 1 :] if line]
 
 
-def test_ctrl_c_is_prompt_while_it_shows_and_its_message_is_whole(ipython):
+def test_ctrl_c_message_is_whole(ipython):
     number = prompt(ipython)
     gate = ipython.folder / "never"
     ipython.type(f"await hold.remote({str(gate)!r})\r")
@@ -204,7 +204,7 @@ def test_ctrl_c_is_prompt_while_it_shows_and_its_message_is_whole(ipython):
     gate.touch()
 
 
-def test_a_traceback_stands_whole_above_the_lines(ipython):
+def test_traceback_stands_whole_above_the_rows(ipython):
     number = prompt(ipython)
     gate = ipython.folder / "failing"
     ipython.type(f"await hold.remote({str(gate)!r}, ValueError('no'))\r")
@@ -220,7 +220,7 @@ def test_a_traceback_stands_whole_above_the_lines(ipython):
     assert re.fullmatch(r"✕  hold  x+  0/1 .* 1 failed \(ValueError\)", lines[end + 1])
 
 
-def test_what_is_written_meanwhile_stands_above_the_lines(ipython):
+def test_output_stands_above_the_rows(ipython):
     number = prompt(ipython)
     gates = [str(ipython.folder / name) for name in ("spoken", "worked", "heard")]
     ipython.type(f"threading.Thread(target=speak, args=[{gates[0]!r}]).start(); "
@@ -248,7 +248,7 @@ def test_what_is_written_meanwhile_stands_above_the_lines(ipython):
     assert above(4) == said
 
 
-def test_a_debugger_has_the_terminal_to_itself(ipython):
+def test_debugger_has_the_terminal_to_itself(ipython):
     number = prompt(ipython)
     gate = ipython.folder / "debugged"
     ipython.type(f"progress([hold.remote({str(gate)!r})]); time.sleep(1); "
@@ -282,7 +282,21 @@ def test_ipython_keeps_its_streams_and_history(ipython):
     assert since(ipython, number - 1)[-2] == "[False, False] False"
 
 
-def test_what_runs_on_after_its_cell_leaves_the_prompt_alone(ipython):
+def test_terminal_progress_within_a_cell_adds_nothing(ipython):
+    number = prompt(ipython)
+    gate = ipython.folder / "within"
+    ipython.type("with terminal_progress(delay=0): "
+                 f"value = await hold.remote({str(gate)!r})\r")  # fmt: skip
+    # A block would need an empty line: as one statement it ends with the next key.
+    ipython.type("\r")
+    wait_for_row(ipython)
+    gate.touch()
+    wait_for_prompt(ipython, number)
+    rows = [line for line in since(ipython, number) if "  hold  " in line]
+    assert len(rows) == 1, rows
+
+
+def test_background_await_leaves_the_prompt_alone(ipython):
     number = prompt(ipython)
     gate = ipython.folder / "background"
     ipython.type(f"later = asyncio.ensure_future(hold.remote({str(gate)!r})); "
