@@ -44,6 +44,7 @@ check: check-python check-types check-js check-notebooks check-package ## lint, 
 check-python: $(VENV)/.installed-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/vulture
 
 # mypy checks the code and typing_tests, pyright typing_tests alone.
 check-types: $(VENV)/.installed-all

@@ -166,7 +166,7 @@ def test_threads_end_within_a_second_of_the_work(ray_session):
         return await as_future(ray.put(1))
 
     run(main())
-    poll(lambda: readers.threads == 0, 1.0, what="the readers have ended")
+    poll(lambda: readers._threads == 0, 1.0, what="the readers have ended")
 
     def ours():
         return [t.name for t in threading.enumerate() if t.name.startswith("ray-await")]

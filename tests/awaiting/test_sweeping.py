@@ -148,7 +148,7 @@ def test_cancelled_sweep_loads_no_more(slow):
         )
         begun = len(loads)
         go_on.set()
-        await asyncio.to_thread(poll, lambda: readers.threads == 0)
+        await asyncio.to_thread(poll, lambda: readers._threads == 0)
         return begun
 
     begun = run(main())

@@ -71,11 +71,6 @@ class Readers:
         self._progress = 0
         self._seen = (0.0, -1)
 
-    @property
-    def threads(self) -> int:
-        """How many reader threads live now."""
-        return self._threads
-
     def begin(self, awaits: list[Await]) -> None:
         """Fetch the values of awaits of one session; any thread."""
         self.call(self._begin, awaits, 0, False)
