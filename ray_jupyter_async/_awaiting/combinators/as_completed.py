@@ -323,14 +323,7 @@ class as_completed(  # noqa: N801 - used as a function, like asyncio's
 
 
 async def _ready_among(refs: list[tuple[int, Ref]], *, fetch: bool) -> set[int]:
-    """Return the indices of refs that are ready now, or fail at once.
-
-    Parameters
-    ----------
-    fetch : bool
-        Whether an object has to be on this node; one that is elsewhere is then not
-        ready, though its transfer begins.
-    """
+    """Return the indices of refs that are ready (here, if `fetch`) or unknown."""
     by_session: dict[Session, list[tuple[int, Ref]]] = {}
     for index, ref in refs:
         by_session.setdefault(session_of(ref), []).append((index, ref))

@@ -117,13 +117,9 @@ class Gathering(asyncio.Future[list[Any]]):
         return True
 
     def _other_done(self, index: int, other: asyncio.Future[Any]) -> None:
-        if self.done():
+        if self.done() or self._cancelling:
             if not other.cancelled():
                 other.exception()  # looked at, so that the loop does not report it
-            return
-        if self._cancelling:
-            if not other.cancelled():
-                other.exception()
             self._left -= 1
             if self._left == 0:
                 super().cancel()
