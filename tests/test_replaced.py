@@ -302,8 +302,9 @@ def test_failed_install_leaves_nothing_in():
             undo.enter_context(replaced(owner, "name", lambda _: 2))
             undo.enter_context(replaced(owner, "missing", lambda _: 3))
 
+    failing = Fails()
     with pytest.raises(AttributeError):
-        Fails().install()
+        failing.install()
     assert vars(owner) == {"name": 1}
 
 
