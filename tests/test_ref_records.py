@@ -14,11 +14,12 @@ from ray_jupyter_async._tracking.counts.error_groups import (
     OTHER_ERRORS,
     ErrorGroups,
 )
+from ray_jupyter_async._tracking.counts.line import Line
 from ray_jupyter_async._tracking.counts.pace import Pace
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
 from ray_jupyter_async._tracking.events import Failure, TaskEvent, WatchEvent
 from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
-from ray_jupyter_async._tracking.refs.store import AWAITED, LineRecords, Records
+from ray_jupyter_async._tracking.refs.store import AWAITED, Records
 from ray_jupyter_async._tracking.snapshots import RefRecord, RefState
 from ray_jupyter_async._tracking.tracker import Tracker
 
@@ -106,17 +107,17 @@ def test_what_is_pending_again_is_not_evicted():
 
 def test_a_record_in_the_place_of_another_has_nothing_of_it():
     records = Records(limit=1)
-    line = LineRecords(lambda _key: None)
-    (old,) = records.new(line, [key(0)], RefState.PENDING_NODE, [0.0])
+    line = Line("f", 0.0)
+    (old,), _ = records.new(line, {key(0): 0.0}, RefState.PENDING_NODE)
     records.flags[old] |= AWAITED
     records.size[old] = 100
     records.set_error(old, "E", "old")
     records.set_run(old, started=1.0, ended=2.0, node="n", worker=7, attempt=1)
-    records.set_state(old, RefState.FAILED)
-    (new,) = records.new(line, [key(1)], RefState.PENDING_NODE, [5.0])
+    records.set_state(old, RefState.FAILED, 1.0)
+    (new,), _ = records.new(line, {key(1): 5.0}, RefState.PENDING_NODE)
     assert new == old
     assert records.flags[new] == 0
-    columns, _ = records.read(line, 0, 0.0)
+    columns, _ = records.read(line, 0)
     (row,) = columns.rows(records.read_keys(line, 0))
     assert row == RefRecord(
         1, key(1), RefState.PENDING_NODE, 5.0, None, None, "", 0, 0, None, ""
@@ -125,18 +126,19 @@ def test_a_record_in_the_place_of_another_has_nothing_of_it():
 
 def test_places_that_were_given_back_are_no_longer_queued():
     records = Records(limit=100)
-    line = LineRecords(lambda _key: None)
-    keys = [key(number) for number in range(10)]
-    for slot in records.new(line, keys, RefState.PENDING_NODE, [0.0] * 10):
-        records.set_state(slot, RefState.RESOLVED)
+    line = Line("f", 0.0)
+    times = {key(number): 0.0 for number in range(10)}
+    slots, _ = records.new(line, times, RefState.PENDING_NODE)
+    for slot in slots:
+        records.set_state(slot, RefState.RESOLVED, 1.0)
     records.remove_all([line])
     assert len(records) == len(records._settled) == 0
 
 
 def test_texts_and_attempts_are_bounded():
     records = Records(limit=10)
-    line = LineRecords(lambda _key: None)
-    (slot,) = records.new(line, [key(0)], RefState.FAILED, [0.0])
+    line = Line("f", 0.0)
+    (slot,), _ = records.new(line, {key(0): 0.0}, RefState.FAILED)
     for number in range(25_000):
         records.set_error(slot, "E", f"{number}")
     assert len(records._words) < 20_010
@@ -145,7 +147,7 @@ def test_texts_and_attempts_are_bounded():
     for number in range(70_000):
         records.set_run(slot, node=f"node {number}", **run)
     assert len(records._words) <= 2**16
-    columns, _ = records.read(line, 0, 0.0)
+    columns, _ = records.read(line, 0)
     assert list(columns.attempt) == [255]
 
 

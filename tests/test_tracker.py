@@ -10,8 +10,8 @@ import pytest
 from ray_jupyter_async._awaiting.error_text import VALUE, Description
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._ray_api.object_ids import return_id
-from ray_jupyter_async._tracking import inbox as ledger_module
-from ray_jupyter_async._tracking.counts import line as lines_module
+from ray_jupyter_async._tracking import inbox as inbox_module
+from ray_jupyter_async._tracking.counts.cell import MAX_LINES
 from ray_jupyter_async._tracking.events import Submission, WatchEvent
 from ray_jupyter_async._tracking.tracker import Tracker
 
@@ -213,7 +213,7 @@ def test_waited_leaves_out_the_time_between_awaits(tracker):
 def test_a_name_per_task_does_not_make_a_line_per_task(tracker):
     tracker.record([awaited(b"task%d-1" % i) for i in range(1000)])
     lines = tracker.read_cell("cell").lines
-    assert len(lines) <= lines_module.MAX_LINES + 1
+    assert len(lines) <= MAX_LINES + 1
     assert sum(line.total for line in lines) == 1000
 
 
@@ -246,11 +246,11 @@ def test_an_old_cell_with_something_pending_stays():
 
 
 def test_records_that_nobody_drains_do_not_grow(tracker, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_DRAIN_ABOVE", 100)
-    monkeypatch.setattr(ledger_module, "_DRAIN_EVERY", 0.0)
+    monkeypatch.setattr(inbox_module, "_DRAIN_ABOVE", 100)
+    monkeypatch.setattr(inbox_module, "_DRAIN_EVERY", 0.0)
     for _ in range(1000):
         tracker.record([awaited(b"f-1"), settled(b"f-1")])
-        assert len(tracker._inbox) <= 60
+        assert len(tracker._inbox._batches) <= 60
 
 
 def test_recording_while_another_thread_drains_does_not_block(tracker):
@@ -404,10 +404,10 @@ def test_a_million_refs_leave_totals_and_the_last_records():
     assert [row.key for row in rows[:10]] == pending
     assert [row.index for row in rows[10:]] == list(range(990_020, 1_000_010))
 
-    records, cell = tracker._records, tracker._cells["cell"]
-    line = cell.lines["f"]
-    assert len(records) == len(cell._slots) == 10_000
-    assert len(records._keys) <= 11_000
+    records = tracker._records
+    line = tracker._cells.get("cell").lines["f"]
+    assert len(records) == len(records.slot_of) == 10_000
+    assert len(records.keys) <= 11_000
     assert len(records._settled) <= 11_000
     assert len(line.records.slots) <= 21_000
     assert len(line.records._log) <= 30_000

@@ -48,7 +48,7 @@ class ErrorGroups:
         group.again += again
         self._tell(group, failure, task)
 
-    def tell(self, failure: Failure, task: bytes) -> None:
+    def add_text(self, failure: Failure, task: bytes) -> None:
         """Add the text of an error that was counted without it."""
         group = self._groups.get(self._key(failure.kind, failure.message))
         if group is not None:

@@ -1,44 +1,48 @@
-"""The counts of one name, in a cell or over all of them.
-
-As in `cell_reports`, nothing in here is thread-safe: the tracker owns the lock.
-"""
+"""The counts of one name, in a cell or over all of them. Not thread-safe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..reasons import Reason, ReasonKind
-from ..refs.store import LineRecords
+from ..refs.line_records import LineRecords
 from ..snapshots import LineProgress, RefState
 from .error_groups import ErrorGroups
 from .pace import Pace
+from .wait_clock import WaitClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Hashable
 
-# What a display can show and a person can read; a name per task
-# (`.options(name=f"part-{i}")`) must not make a line per task.
-MAX_LINES = 50
-OTHER_NAMES = "other names"
-
-_PENDING = (
-    RefState.PENDING_ARGS,
-    RefState.PENDING_NODE,
-    RefState.RUNNING,
-    RefState.CANCELLING,
-)
+_PENDING = tuple(state for state in RefState if not state.settled)
 
 
-class LineTally:
-    """The counts of one name."""
+class Line:
+    """The counts of one name.
+
+    Attributes
+    ----------
+    origin, clock
+        The cell's; the latter runs while refs of the cell are awaited.
+    counts
+        Refs in each state, with those whose record was evicted.
+    again
+        Those of them that another cell counts, too.
+    reasons
+        Why the pending refs wait, most frequent first.
+    stale
+        Why the states may be out of date; None if they are not.
+    """
 
     __slots__ = (
         "again",
+        "clock",
         "counts",
         "errors",
         "first_awaited",
         "last_change",
         "name",
+        "origin",
         "pace",
         "reasons",
         "records",
@@ -46,32 +50,26 @@ class LineTally:
     )
 
     def __init__(
-        self, name: str, at: float, forget: Callable[[bytes], object] = bool
+        self,
+        name: str,
+        at: float,
+        origin: Hashable = None,
+        clock: WaitClock | None = None,
     ) -> None:
         self.name = name
-        #: Refs in each state, also those whose record is no more.
+        self.origin = origin
+        self.clock = WaitClock() if clock is None else clock
         self.counts = [0] * len(RefState)
-        #: Those of them whose ref another cell counts, too; see `shared_refs`.
         self.again = [0] * len(RefState)
         self.first_awaited = self.last_change = at
         self.errors = ErrorGroups()
         self.pace = Pace(at)
-        self.records = LineRecords(forget)
-        #: Why the pending refs wait, most frequent first.
+        self.records = LineRecords()
         self.reasons: tuple[Reason, ...] = ()
-        #: Why the states may be out of date; None if they are not.
         self.stale: Reason | None = None
 
-    def move(self, old: RefState, new: RefState, *, again: int) -> None:
-        """Count a ref in another state."""
-        self.counts[old] -= 1
-        self.counts[new] += 1
-        if again:
-            self.again[old] -= 1
-            self.again[new] += 1
-
-    def count(self, state: RefState, by: int, *, again: int) -> None:
-        """Count a ref anew (1) or no longer (-1)."""
+    def count(self, state: int, by: int, *, again: bool) -> None:
+        """Add to the count of a state, and to `again`."""
         self.counts[state] += by
         if again:
             self.again[state] += by
@@ -81,13 +79,8 @@ class LineTally:
         """Refs that have not settled."""
         return sum(self.counts[state] for state in _PENDING)
 
-    @property
-    def total(self) -> int:
-        """All refs."""
-        return sum(self.counts)
-
-    def merge(self, other: LineTally) -> None:
-        """Add those counts of ``other`` that no other cell has."""
+    def merge(self, other: Line) -> None:
+        """Add the counts of another line that no other cell has."""
         theirs = zip(self.counts, other.counts, other.again, strict=True)
         self.counts = [ours + count - again for ours, count, again in theirs]
         self.first_awaited = min(self.first_awaited, other.first_awaited)
@@ -100,11 +93,11 @@ class LineTally:
         """Return the counts as they are now."""
         counts = self.counts
         pending = self.pending
-        waiting = pending - counts[RefState.RUNNING] - counts[RefState.CANCELLING]
+        running, cancelling = counts[RefState.RUNNING], counts[RefState.CANCELLING]
         rate, eta = self.pace.estimate(now, pending)
         return LineProgress(
             name=self.name,
-            total=self.total,
+            total=sum(counts),
             resolved=counts[RefState.RESOLVED],
             ready=counts[RefState.READY],
             failed=counts[RefState.FAILED],
@@ -116,12 +109,12 @@ class LineTally:
             last_change=self.last_change,
             finished=None if pending else self.last_change,
             errors=self.errors.read(),
-            running=counts[RefState.RUNNING],
-            cancelling=counts[RefState.CANCELLING],
-            stragglers=self.pace.stragglers(now) if counts[RefState.RUNNING] else 0,
-            reasons=_of_now(self.reasons, waiting)
-            if self.stale is None or not pending
-            else (self.stale,),
+            running=running,
+            cancelling=cancelling,
+            stragglers=self.pace.stragglers(now) if running else 0,
+            reasons=(self.stale,)
+            if self.stale and pending
+            else _of_now(self.reasons, pending - running - cancelling),
             rate=rate,
             eta=eta,
         )
@@ -135,26 +128,3 @@ def _of_now(reasons: tuple[Reason, ...], waiting: int) -> tuple[Reason, ...]:
         else reason
         for reason in (reasons if waiting > 0 else ())
     )
-
-
-def line_of(
-    lines: dict[str, LineTally],
-    name: str,
-    at: float,
-    forget: Callable[[bytes], object] = bool,
-) -> LineTally:
-    """Return the line of ``name``, made when it is new; a surplus name shares one."""
-    line = lines.get(name)
-    if line is None:
-        if len(lines) >= MAX_LINES:
-            name = OTHER_NAMES
-            line = lines.get(name)
-        if line is None:
-            line = lines[name] = LineTally(name, at, forget)
-    return line
-
-
-def merge_lines(into: dict[str, LineTally], lines: Iterable[LineTally]) -> None:
-    """Add ``lines`` to the lines of the same names in ``into``."""
-    for line in lines:
-        line_of(into, line.name, line.first_awaited).merge(line)

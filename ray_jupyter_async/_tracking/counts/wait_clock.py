@@ -4,17 +4,12 @@ from __future__ import annotations
 
 
 class WaitClock:
-    """Runs while at least one ref is awaited. All times are seconds of one clock.
-
-    Attributes
-    ----------
-    waiting : int
-        How many refs are awaited now.
-    """
+    """Runs while at least one ref is awaited. All times are seconds of one clock."""
 
     __slots__ = ("_since", "_waited", "waiting")
 
     def __init__(self) -> None:
+        #: How many refs are awaited now.
         self.waiting = 0
         self._waited = 0.0
         self._since: float | None = None

@@ -1,11 +1,8 @@
-"""Refs of a line as they were at one moment, in columns.
-
-For those who take many refs at once: nothing is made for each of them. Whoever
-looks for single ones takes `RefColumns.rows`.
-"""
+"""Refs of a line at one moment, in columns, so that no object is made for each."""
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..snapshots import RefRecord, RefState
@@ -18,29 +15,29 @@ _STATES = tuple(RefState)
 
 
 class RefColumns(NamedTuple):
-    """The columns; what each means is said in `RefRecord`.
+    """One column for each field of `RefRecord` other than the key.
 
     Attributes
     ----------
     index : array of "I"
-        Ascending, for those that are new.
+        Ascending for new refs.
     state : array of "B"
     submitted, started, ended : array of "d"
-        Not a number while unknown.
+        NaN while unknown.
     node : array of "H"
-        Numbers of words.
+        Indices into `words`.
     worker : array of "I"
     attempt : array of "B"
-        255 also for more.
+        255 also stands for more.
     size : array of "d"
-        Not a number while unknown.
+        NaN while unknown.
     error : array of "H"
-        Numbers of words.
+        Indices into `words`.
     words : sequence of str
-        What the numbers stand for; 0 is "". More may be added later.
+        The first is "". Others may be appended later.
     """
 
-    # Hides the method of tuples, which nobody wants of columns.
+    # Hides a method of tuples that is of no use here.
     index: array[int]  # type: ignore[assignment]
     state: array[int]
     submitted: array[float]
@@ -55,36 +52,29 @@ class RefColumns(NamedTuple):
 
     @property
     def length(self) -> int:
-        """How many refs these are."""
+        """The number of refs."""
         return len(self.state)
 
     def part(self, start: int, end: int) -> RefColumns:
-        """Give the refs from one position to before another one."""
+        """Return the refs from position `start` up to, not including, `end`."""
         columns: list[Any] = [column[start:end] for column in self[:-1]]
         return RefColumns._make([*columns, self.words])
 
     def rows(self, keys: Sequence[bytes]) -> Iterator[RefRecord]:
-        """Give a record for each.
-
-        Parameters
-        ----------
-        keys
-            Their ids.
-        """
+        """Yield a record for each ref, given all their ids."""
         words = self.words
-        for key, row in zip(keys, zip(*self[:-1], strict=True), strict=True):
-            index, state, submitted, started, ended, node, worker, tries = row[:8]
-            size, error = row[8:]
+        rows: Iterator[Any] = zip(keys, *self[:-1], strict=True)
+        for key, index, state, sub, start, end, node, worker, tries, size, err in rows:
             yield RefRecord(
                 index,
                 key,
                 _STATES[state],
-                submitted,
-                None if started != started else started,
-                None if ended != ended else ended,
+                sub,
+                None if isnan(start) else start,
+                None if isnan(end) else end,
                 words[node],
                 worker,
                 tries,
-                None if size != size else int(size),
-                words[error],
+                None if isnan(size) else int(size),
+                words[err],
             )

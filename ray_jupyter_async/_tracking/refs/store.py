@@ -1,38 +1,41 @@
-"""One record for each ref, in columns, in bounded memory.
+"""One record per ref and cell, in columns, in bounded memory.
 
-A record is a slot: a number at which every column has its part. A hundred
-thousand small objects would be walked by every full garbage collection of the
-kernel; columns of plain numbers are not. Nothing in here is thread-safe, and
-nothing decides what a state means: that is for `cell_reports`.
+A record is a slot: an index into every column. Columns of plain numbers cost the
+garbage collector nothing, where a hundred thousand small objects would be walked by
+every full collection. Nothing in here is thread-safe.
 """
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import deque
+from math import isnan, nan
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..snapshots import RefState
+from ..counts.line import Line
 from .columns import RefColumns
+from .transitions import SETTLED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from ..snapshots import RefState
 
 Number = TypeVar("Number", int, float)
 
-#: Somebody awaits or watches the ref.
+# Flags.
+#: The ref is being awaited or watched.
 AWAITED = 1
-#: Its task was submitted here: it goes on though nobody awaits it.
+#: Its task was submitted here, so that it goes on with no await.
 SUBMITTED = 2
-#: Released, so that a further await makes it pending again.
+#: Released: a further await makes it pending again.
 REVISABLE = 4
-#: Ray says that its task has ended, by leaving it out of what runs.
+#: Ray reports the end of its task, by leaving it out of the running tasks.
 FOLLOWED = 8
-#: The task's own end is known, from its events.
+#: The end of its task is known from task events.
 TIMED = 16
-#: Stands in the queue of those that may be evicted.
+#: Stands in the queue of records that may be evicted.
 QUEUED = 32
 #: Another cell had a record of the ref before; this one is left out of the totals.
 AGAIN = 64
@@ -42,85 +45,48 @@ ASKED_TO_END = 128
 #: An item of a generator that is not known to exist; it is in no count.
 UNCOUNTED = 256
 
-_UNKNOWN = math.nan
 # What a column of 16 bits, and one of 8, can count.
 _MOST_WORDS = 0xFFFF
 _MOST_ATTEMPTS = 0xFF
-_SETTLED = bytes(state.settled for state in RefState)
 # Distinct errors that are kept with their messages.
 _MOST_MESSAGES = 20_000
-# So many entries of a line's log of changes are kept beyond twice its records.
-_SPARE_LOG = 4096
-
-
-class LineRecords:
-    """Which slots are a line's, and in which order they changed.
-
-    Parameters
-    ----------
-    forget
-        Called with the id of each record that is evicted.
-    """
-
-    __slots__ = ("_log", "_log_start", "forget", "live", "made", "slots")
-
-    def __init__(self, forget: Callable[[bytes], object]) -> None:
-        self.forget = forget
-        self.slots = array("I")
-        #: Records ever made: the next one's index.
-        self.made = 0
-        #: Records that are still there.
-        self.live = 0
-        # The slot of each change, and the version before the first of them.
-        self._log = array("I")
-        self._log_start = 0
-
-    @property
-    def version(self) -> int:
-        """How many changes there were."""
-        return self._log_start + len(self._log)
-
-    def changed(self, slots: Iterable[int]) -> None:
-        """Note changes."""
-        log = self._log
-        log.extend(slots)
-        if len(log) > 2 * self.live + _SPARE_LOG:
-            half = len(log) // 2
-            self._log_start += half
-            del log[:half]
-
-    def changed_since(self, version: int) -> Iterator[int]:
-        """Give the slots that may have changed after `version`, each once.
-
-        All of the line's when it is 0, or longer ago than is remembered.
-        """
-        if version <= 0 or version < self._log_start:
-            return iter(dict.fromkeys(self.slots))
-        return iter(dict.fromkeys(self._log[version - self._log_start :]))
+# The line of free slots.
+_NO_LINE = Line("", 0.0, origin=object())
 
 
 class Records:
-    """The records of all lines.
+    """The records of all cells.
 
     Parameters
     ----------
     limit
-        How many records are kept. Beyond it the one that settled first goes;
-        one that has not settled never does.
+        How many records are kept. Beyond it the one that settled first is evicted; one
+        that has not settled never is.
+
+    Attributes
+    ----------
+    lines
+        The line of each record.
+    keys
+        The id of the ref of each record.
+    slot_of
+        The slot of each ref's first record, by the ref's id.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.lines: list[Line] = []
         self.state = array("B")
         self.flags = array("H")
         self.submitted = array("d")
+        # NaN while unknown, as is the size in bytes.
         self.started = array("d")
         self.ended = array("d")
-        #: Bytes; not a number while that is unknown.
         self.size = array("d")
-        #: None where there is no record.
-        self.lines: list[LineRecords | None] = []
-        self._keys: list[bytes] = []
+        self.slot_of: dict[bytes, int] = {}
+        # All records of the refs that have several: few, as a rule.
+        self._shared: dict[bytes, list[int]] = {}
+        self.keys: list[bytes] = []
         self._index = array("I")
         self._node = array("H")
         self._worker = array("I")
@@ -128,103 +94,150 @@ class Records:
         self._error = array("H")
         self._free = array("I")
         self._settled: deque[int] = deque()
-        # Texts that many records share stand once, by number; 0 is "".
+        # Texts that many records share, and their indices.
         self._words = [""]
         self._number_of: dict[str, int] = {"": 0}
 
     def __len__(self) -> int:
-        return len(self._keys) - len(self._free)
+        return len(self.keys) - len(self._free)
+
+    @property
+    def any_shared(self) -> bool:
+        """Whether any ref has records in several cells."""
+        return bool(self._shared)
+
+    def slots_of(self, key: bytes) -> Sequence[int]:
+        """Return all records of a ref: one for each cell that knows it."""
+        shared = self._shared.get(key)
+        if shared is not None:
+            return tuple(shared)
+        slot = self.slot_of.get(key)
+        return () if slot is None else (slot,)
+
+    def slot_in(self, key: bytes, origin: Hashable) -> int | None:
+        """Return the record of a ref in one cell, by the cell's own `origin` object."""
+        slot = self.slot_of.get(key)
+        if slot is None or self.lines[slot].origin is origin:
+            return slot
+        for other in self._shared.get(key, ()):
+            if self.lines[other].origin is origin:
+                return other
+        return None
 
     def new(
-        self,
-        line: LineRecords,
-        keys: Sequence[bytes],
-        state: RefState,
-        times: Sequence[float],
-    ) -> Sequence[int]:
-        """Make records, evict old ones if there are too many, and give the slots.
+        self, line: Line, times: dict[bytes, float], state: RefState
+    ) -> tuple[Sequence[int], int]:
+        """Make records, evicting old ones if there are too many.
 
         Parameters
         ----------
         line
             The line of all.
-        keys, times
-            Each one's id, and when it was submitted.
+        times
+            When each ref was submitted, by id.
         state
-            Of all.
+            The state of all.
+
+        Returns
+        -------
+        sequence of int
+            The slots.
+        int
+            How many of the refs other cells know, too.
         """
-        self._make_room(len(keys))
-        slots = self._free[len(self._free) - min(len(keys), len(self._free)) :]
+        count = len(times)
+        self._make_room(count)
+        keys, records = list(times), line.records
+        slots = self._free[len(self._free) - min(count, len(self._free)) :]
         reused = len(slots)
         if reused:
             del self._free[-reused:]
             # `_drop` left the other columns as those of a new record.
-            for slot, key, at, index in zip(
-                slots, keys, times, range(line.made, line.made + reused), strict=False
-            ):
-                self._keys[slot] = key
+            made = range(records.made, records.made + reused)
+            for slot, (key, at), index in zip(slots, times.items(), made, strict=False):
+                self.keys[slot] = key
                 self.lines[slot] = line
                 self.state[slot] = state
                 self.submitted[slot] = at
                 self._index[slot] = index
-        more = len(keys) - reused
+        more = count - reused
         if more:
-            slots.extend(range(len(self._keys), len(self._keys) + more))
-            self._keys.extend(keys[reused:])
+            slots.extend(range(len(self.keys), len(self.keys) + more))
+            self.keys.extend(keys[reused:])
             self.lines.extend([line] * more)
             self.state.extend([state] * more)
-            self.submitted.extend(times[reused:])
-            self._index.extend(range(line.made + reused, line.made + len(keys)))
+            self.submitted.extend(list(times.values())[reused:])
+            self._index.extend(range(records.made + reused, records.made + count))
             for column in (self.started, self.ended, self.size):
-                column.extend([_UNKNOWN] * more)
+                column.extend([nan] * more)
             for words in (
                 *(self.flags, self._attempt),
                 *(self._node, self._worker, self._error),
             ):
                 words.frombytes(bytes(words.itemsize * more))
-        line.made += len(keys)
-        line.live += len(keys)
-        line.slots.extend(slots)
-        if len(line.slots) > 2 * line.live + 64:
-            line.slots = array("I", self._of(line))
-        line.changed(slots)
-        return slots
+        records.made += count
+        records.live += count
+        records.slots.extend(slots)
+        if len(records.slots) > 2 * records.live + 64:
+            records.slots = array("I", self.of(line))
+            records.settled_first = 0
+        records.changed(slots)
+        return slots, self._enter(keys, slots)
 
-    def set_state(self, slot: int, state: RefState) -> None:
-        """Change the state; one that has settled may be evicted from now on."""
-        self.state[slot] = state
+    def set_state(self, slot: int, state: RefState, at: float) -> None:
+        """Change the state of a record; a settled one may be evicted from now on."""
+        old, self.state[slot] = self.state[slot], state
         self._changed(slot)
-        if _SETTLED[state] and not self.flags[slot] & QUEUED:
+        if not SETTLED[state]:
+            if SETTLED[old]:
+                self.ended[slot] = nan
+                self.lines[slot].records.settled_first = 0
+            return
+        if isnan(self.ended[slot]):
+            self.ended[slot] = at
+        if not self.flags[slot] & QUEUED:
             self.flags[slot] |= QUEUED
             self._settled.append(slot)
 
     def may_evict(self, slots: Iterable[int]) -> None:
-        """Note that these have settled; each has just got its `QUEUED`."""
+        """Queue records that have settled; each has just got its `QUEUED`."""
         self._settled.extend(slots)
 
     def settled_last(self) -> Iterator[int]:
-        """Give the slots of those that have settled, the last one first.
+        """Iterate over the records that have settled, the last one first.
 
         One that has settled again stands where it did the first time.
         """
         return reversed(self._settled)
 
-    def line_of(self, slot: int) -> LineRecords:
-        """Give the line that a record is of."""
-        line = self.lines[slot]
-        assert line is not None
-        return line
+    def of(self, line: Line) -> Iterator[int]:
+        """Iterate over the records of a line, each once."""
+        lines = self.lines
+        return (s for s in dict.fromkeys(line.records.slots) if lines[s] is line)
 
-    def key(self, slot: int) -> bytes:
-        """Give the ref's id."""
-        return self._keys[slot]
+    def unsettled(self, line: Line) -> Iterator[int]:
+        """Iterate over the records of a line that have not settled, in their order.
+
+        Repeated calls skip what has settled first.
+        """
+        lines, state, slots = self.lines, self.state, line.records.slots
+        first = line.records.settled_first
+        while first < len(slots) and (
+            SETTLED[state[slots[first]]] or lines[slots[first]] is not line
+        ):
+            first += 1
+        line.records.settled_first = first
+        left = (slot for slot in slots[first:] if not SETTLED[state[slot]])
+        if line.records.live == len(slots):
+            return left
+        return iter(dict.fromkeys(slot for slot in left if lines[slot] is line))
 
     def error(self, slot: int) -> str:
-        """Give what went wrong, "" if nothing."""
+        """Return the error's text, "" if there is none."""
         return self._words[self._error[slot]]
 
     def set_error(self, slot: int, kind: str, message: str) -> None:
-        """Note what went wrong; the class alone once there were too many texts."""
+        """Set the error; without its message once there are too many texts."""
         many = len(self._words) > _MOST_MESSAGES
         self._error[slot] = self._number(
             f"{kind}: {message}" if message and not many else kind
@@ -241,49 +254,51 @@ class Records:
         worker: int,
         attempt: int,
     ) -> None:
-        """Note where and when the task ran; a change only if it is one."""
-        new = (
-            _UNKNOWN if started is None else started,
-            _UNKNOWN if ended is None else ended,
-            self._number(node),
-            worker,
-            min(attempt, _MOST_ATTEMPTS),
-        )
-        columns = (self.started, self.ended, self._node, self._worker, self._attempt)
-        old = tuple(column[slot] for column in columns)
-        if all(a == b or (a != a and b != b) for a, b in zip(old, new, strict=True)):
+        """Set where and when the task ran; times are None while unknown."""
+        new = (started, ended, self._number(node), worker, min(attempt, _MOST_ATTEMPTS))
+        if new == (
+            _or_none(self.started[slot]),
+            _or_none(self.ended[slot]),
+            self._node[slot],
+            self._worker[slot],
+            self._attempt[slot],
+        ):
             return
-        for column, value in zip(columns, new, strict=True):
-            column[slot] = value  # type: ignore[index]
+        self.started[slot] = nan if started is None else started
+        self.ended[slot] = nan if ended is None else ended
+        self._node[slot], self._worker[slot], self._attempt[slot] = new[2:]
         self._changed(slot)
 
-    def remove_all(self, lines: Iterable[LineRecords]) -> None:
-        """Drop the records of these lines; it walks over all settled ones once."""
+    def ended_at(self, slot: int) -> float | None:
+        """Return when the task ended, None while unknown."""
+        return _or_none(self.ended[slot])
+
+    def remove_all(self, lines: Iterable[Line]) -> None:
+        """Drop the records of lines; walks over all settled records once."""
         for line in lines:
-            for slot in list(self._of(line)):
+            for slot in list(self.of(line)):
                 self._drop(slot, line)
-            line.slots = array("I")
-        # Their places in the queue must not stand for whoever gets the slots.
-        self._settled = deque(s for s in self._settled if self.lines[s] is not None)
+            line.records.slots = array("I")
+        # Their places in the queue must not stand for the next users of the slots.
+        self._settled = deque(
+            slot for slot in self._settled if self.lines[slot] is not _NO_LINE
+        )
 
-    def read(
-        self, line: LineRecords, since: int, clock: float
-    ) -> tuple[RefColumns, int]:
-        """Give the records of a line that changed after version `since`.
+    def read(self, line: Line, since: int) -> tuple[RefColumns, int]:
+        """Return the records of a line that changed after a version, and its version.
 
-        Those that were made since then are in their order.
+        Those that were made since then are in their order. Times count from the line's
+        `first_awaited`.
 
         Parameters
         ----------
         line
             The line.
         since
-            A version that this gave before, or 0 for all.
-        clock
-            What the records' times are to count from.
+            A version that this returned before, or 0 for all.
         """
-        slots = self._changed_since(line, since)
-        places = _places(slots)
+        places = _places(self._changed_since(line, since))
+        clock = line.first_awaited
         columns = RefColumns(
             index=_pick(self._index, places),
             state=_pick(self.state, places),
@@ -297,40 +312,58 @@ class Records:
             error=_pick(self._error, places),
             words=self._words,
         )
-        return columns, line.version
+        return columns, line.records.version
 
-    def read_keys(self, line: LineRecords, since: int) -> list[bytes]:
-        """Give the ids of the refs that `read` tells of, in the same order."""
-        return [self._keys[slot] for slot in self._changed_since(line, since)]
+    def read_keys(self, line: Line, since: int) -> list[bytes]:
+        """Return the ids of the refs that `read` returns, in the same order."""
+        return [self.keys[slot] for slot in self._changed_since(line, since)]
 
-    def _changed_since(self, line: LineRecords, since: int) -> list[int]:
+    def _changed_since(self, line: Line, since: int) -> list[int]:
         lines = self.lines
-        return [slot for slot in line.changed_since(since) if lines[slot] is line]
-
-    def _of(self, line: LineRecords) -> Iterator[int]:
-        lines = self.lines
-        return (s for s in dict.fromkeys(line.slots) if lines[s] is line)
+        return [s for s in line.records.changed_since(since) if lines[s] is line]
 
     def _changed(self, slot: int) -> None:
-        self.line_of(slot).changed((slot,))
+        self.lines[slot].records.changed((slot,))
+
+    def _enter(self, keys: Sequence[bytes], slots: Sequence[int]) -> int:
+        """Make records findable by id; mark and count those of refs known before."""
+        slot_of = self.slot_of
+        again = slot_of.keys() & keys
+        if not again:
+            slot_of.update(zip(keys, slots, strict=True))
+            return 0
+        for key, slot in zip(keys, slots, strict=True):
+            if key in again:
+                self._shared.setdefault(key, [slot_of[key]]).append(slot)
+                self.flags[slot] |= AGAIN
+            else:
+                slot_of[key] = slot
+        return len(again)
 
     def _make_room(self, count: int) -> None:
         while self._settled and len(self) + count > self.limit:
             slot = self._settled.popleft()
             self.flags[slot] &= ~QUEUED
-            line = self.lines[slot]
             # It may be pending again.
-            if line is not None and _SETTLED[self.state[slot]]:
-                line.forget(self._keys[slot])
-                self._drop(slot, line)
+            if SETTLED[self.state[slot]]:
+                self._drop(slot, self.lines[slot])
 
-    def _drop(self, slot: int, line: LineRecords) -> None:
-        line.live -= 1
-        self.lines[slot] = None
-        self._keys[slot] = b""
+    def _drop(self, slot: int, line: Line) -> None:
+        key = self.keys[slot]
+        shared = self._shared.get(key)
+        if shared is None:
+            del self.slot_of[key]
+        else:
+            shared.remove(slot)
+            self.slot_of[key] = shared[0]
+            if len(shared) == 1:
+                del self._shared[key]
+        line.records.live -= 1
+        self.lines[slot] = _NO_LINE
+        self.keys[slot] = b""
         self.flags[slot] = self._attempt[slot] = 0
         self._node[slot] = self._worker[slot] = self._error[slot] = 0
-        self.started[slot] = self.ended[slot] = self.size[slot] = _UNKNOWN
+        self.started[slot] = self.ended[slot] = self.size[slot] = nan
         self._free.append(slot)
 
     def _number(self, text: str) -> int:
@@ -343,11 +376,12 @@ class Records:
         return number
 
 
-def _places(slots: Sequence[int]) -> slice | itemgetter[Any]:
-    """Give where these slots are in a column.
+def _or_none(number: float) -> float | None:
+    return None if isnan(number) else number
 
-    Those of a new line stand side by side: one copy of memory for a column.
-    """
+
+def _places(slots: Sequence[int]) -> slice | itemgetter[Any]:
+    """Return where slots are in a column; side by side is one copy of memory."""
     if not slots:
         return slice(0)
     if slots == list(range(slots[0], slots[-1] + 1)):

@@ -1,15 +1,15 @@
-"""Which states a ref may come to be in, from which others, and by which outcomes."""
+"""Which states a ref may change to, from which others, and by which outcomes."""
 
 from __future__ import annotations
 
 from ..._awaiting.events import Outcome
 from ..snapshots import RefState
 
-# The outcome of a cancelled task: as an awaiter gets it, and as Ray writes it on
-# an object that is only watched or in its task's events.
+# The outcome of a cancelled task: as an awaiter gets it, and as Ray writes it on an
+# object or in task events.
 TASK_CANCELLED = frozenset({"TaskCancelledError", "TASK_CANCELLED"})
 
-# What follows the last item of a generator: to who iterates, and on the object.
+# What follows the last item of a generator: as an awaiter gets it, and on the object.
 END_OF_STREAM = frozenset(
     {
         "ObjectRefStreamEndOfStreamError",
@@ -26,8 +26,8 @@ def _unsettled_or(*states: RefState) -> bytes:
     return bytes(not state.settled or state in states for state in RefState)
 
 
-#: From which states a ref may come to be in one, by that state. A value that somebody
-#: has overrules all that was concluded before.
+#: By new state, from which states it may be reached. A value that reached an awaiter
+#: overrules every earlier conclusion.
 BEFORE = {
     RefState.RESOLVED: _unsettled_or(
         RefState.READY, RefState.ENDED, RefState.FAILED, RefState.CANCELLED
@@ -44,5 +44,5 @@ STATE_OF = {
     Outcome.EXISTS: RefState.ENDED,
 }
 
-#: Ends that mean the same in every cell that knows the ref.
+#: Ends that mean the same in every cell that shows the ref.
 SPREAD = frozenset({RefState.READY, RefState.ENDED})

@@ -1,0 +1,263 @@
+"""What submissions, awaits and watches mean for the refs of cells. Not thread-safe."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from ..._awaiting.events import Outcome
+from ..events import Failure
+from ..refs.store import AWAITED, FOLLOWED, REVISABLE, SUBMITTED
+from ..refs.transitions import BEFORE, SETTLED, STATE_OF
+from ..snapshots import RefState
+from .cell_reports import cancelling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from ..._awaiting.events import AwaitEvent
+    from ..events import Submission, WatchEvent
+    from .cell import Cell, Cells
+    from .line import Line
+    from .ref_states import RefStates
+
+    Event = AwaitEvent | WatchEvent
+
+_KIND_AND_CELL = attrgetter("kind", "origin")
+
+
+class Awaits:
+    """Applies events to cells.
+
+    Parameters
+    ----------
+    cells, states
+        Where they are counted.
+    name_of
+        Returns the name of a ref; called once per ref and cell.
+    is_item
+        Whether a ref is an item of a generator.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        states: RefStates,
+        name_of: Callable[[bytes], str],
+        is_item: Callable[[bytes], bool],
+    ) -> None:
+        self._cells = cells
+        self._states = states
+        self._name_of = name_of
+        self._is_item = is_item
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Apply a batch, of which many in a row may be alike."""
+        for (kind, origin), alike in groupby(events, _KIND_AND_CELL):
+            self._apply_alike(kind, origin, list(alike))
+
+    def submitted(self, submissions: Iterable[Submission]) -> None:
+        """Count the refs of submitted tasks."""
+        alike: dict[tuple[Hashable, str, bool], dict[bytes, float]] = {}
+        for new in submissions:
+            times = alike.setdefault((new.origin, new.name, new.followed), {})
+            if new.returns == 1:
+                times[new.key] = new.at
+            else:
+                times.update(dict.fromkeys(new.ids(), new.at))
+        for (origin, name, followed), times in alike.items():
+            self.add_submitted(origin, name, times, followed=followed)
+
+    def add_submitted(
+        self, origin: Hashable, name: str, times: dict[bytes, float], *, followed: bool
+    ) -> None:
+        """Count refs of one name that a cell has submitted; known ones are skipped.
+
+        Parameters
+        ----------
+        origin, name
+            The cell and the line.
+        times
+            When each was submitted, by id.
+        followed
+            Whether Ray reports when their tasks are no longer running.
+        """
+        cell, records = self._cells.of(origin), self._states.records
+        slot_of, slot_in = records.slot_of, records.slot_in
+        new = {
+            key: at
+            for key, at in times.items()
+            if key not in slot_of or slot_in(key, cell.origin) is None
+        }
+        if new:
+            flag = SUBMITTED | FOLLOWED if followed else SUBMITTED
+            line = cell.line(name, next(iter(new.values())))
+            for slot in self._states.add(line, new):
+                records.flags[slot] |= flag
+
+    def _apply_alike(
+        self, kind: str, origin: Hashable, events: Sequence[Event]
+    ) -> None:
+        """Apply events of one kind and cell."""
+        if kind == "cancelling":
+            # In every cell that shows the ref.
+            for event in events:
+                cancelling(self._states, event.key, event.at)
+        elif kind == "got":
+            cell = self._cells.get(origin)
+            if cell is not None:
+                self._states.changed.add(cell.origin)
+                self._settled(cell, events)
+            self._got_elsewhere(events)
+        else:
+            cell = self._cells.of(origin)
+            self._states.changed.add(cell.origin)
+            if kind == "awaited" or kind == "watched":
+                self._awaited(cell, events)
+            elif kind == "unwatched":
+                for event in events:
+                    slot = self._states.records.slot_in(event.key, cell.origin)
+                    if slot is not None:
+                        self._unwatched(slot, event.key, event.at)
+            else:  # "settled", "ready" or "known"
+                self._settled(cell, events)
+
+    def _awaited(self, cell: Cell, events: Sequence[Event]) -> None:
+        """Count awaits, or watches, that begin."""
+        records, origin = self._states.records, cell.origin
+        find, lines = records.slot_of.get, records.lines
+        state, flags = records.state, records.flags
+        begun = 0
+        others: list[Event] = []
+        by_name: dict[str, dict[bytes, float]] = {}
+        for event in events:
+            key = event.key
+            slot = find(key)
+            if slot is not None and lines[slot].origin is not origin:
+                slot = records.slot_in(key, origin)
+            if slot is None:
+                new = by_name.setdefault(self._name_of(key), {})
+                if key not in new:
+                    new[key] = event.at
+                    continue
+            elif not (SETTLED[state[slot]] or flags[slot] & AWAITED):
+                flags[slot] |= AWAITED
+                begun += 1
+                continue
+            others.append(event)
+        for name, times in by_name.items():
+            line = cell.line(name, next(iter(times.values())))
+            for slot in self._states.add(line, times):
+                flags[slot] |= AWAITED
+            begun += len(times)
+        cell.clock.more(begun, events[0].at)
+        for event in others:
+            self._awaited_again(cell, event.key, event.at)
+
+    def _awaited_again(self, cell: Cell, key: bytes, at: float) -> None:
+        """Count an await, or a watch, of a ref that is awaited or has settled."""
+        states, records = self._states, self._states.records
+        flags = records.flags
+        slot = records.slot_in(key, cell.origin)
+        if slot is None:  # evicted by those that came with it
+            (slot,) = states.add(cell.line(self._name_of(key), at), {key: at})
+        if SETTLED[records.state[slot]]:
+            if not flags[slot] & REVISABLE:
+                return
+            flags[slot] &= ~REVISABLE
+            states.change(slot, RefState.PENDING_NODE, at)
+        if flags[slot] & AWAITED:
+            states.more_awaits[slot] = states.more_awaits.get(slot, 0) + 1
+            return
+        flags[slot] |= AWAITED
+        cell.clock.more(1, at)
+
+    def _settled(self, cell: Cell, events: Sequence[Event]) -> None:
+        """Count awaits and watches that end, and objects whose kind became known."""
+        records, origin = self._states.records, cell.origin
+        find, lines = records.slot_of.get, records.lines
+        outcome: Outcome | None = None
+        new: RefState | None = None
+        alike: dict[Line, list[tuple[int, Event]]] = {}
+        for event in events:
+            slot = find(event.key)
+            if slot is None:
+                continue
+            line = lines[slot]
+            if line.origin is not origin:
+                slot = records.slot_in(event.key, origin)
+                if slot is None:
+                    continue
+                line = lines[slot]
+            if event.outcome is not outcome:
+                # In their order: one ref may be in both.
+                self._settle_alike(new, alike)
+                outcome, alike = event.outcome, {}
+                new = STATE_OF.get(outcome) if outcome else None
+            if new is None:
+                self._settle_otherwise(slot, event)
+            elif line in alike:
+                alike[line].append((slot, event))
+            else:
+                alike[line] = [(slot, event)]
+        self._settle_alike(new, alike)
+
+    def _settle_alike(
+        self, new: RefState | None, alike: dict[Line, list[tuple[int, Event]]]
+    ) -> None:
+        if new is not None:
+            for line, found in alike.items():
+                self._states.settle(line, new, found)
+
+    def _settle_otherwise(self, slot: int, event: Event) -> None:
+        key, at, outcome = event.key, event.at, event.outcome
+        if outcome is Outcome.CANCELLED:
+            # Only the await was cancelled; the task's state is unchanged.
+            self._unwatched(slot, key, at)
+            return
+        records = self._states.records
+        old = records.state[slot]
+        known_late = SETTLED[old] and event.kind != "settled"
+        # An await that no session could answer changes nothing about a known end.
+        if SETTLED[old] and (
+            outcome is Outcome.UNREACHABLE or not BEFORE[RefState.FAILED][old]
+        ):
+            return
+        failure = Failure("unknown error")
+        if event.error is not None:
+            failure = Failure.of(event.error, event.message, event.traceback)
+        self._states.fail(
+            slot,
+            records.lines[slot].last_change if known_late else at,
+            failure,
+            elsewhere=outcome is not Outcome.UNREACHABLE,
+        )
+
+    def _got_elsewhere(self, events: Sequence[Event]) -> None:
+        """Let cells that show refs learn that a blocking call has their values."""
+        for event in events:
+            for slot in self._states.records.slots_of(event.key):
+                self._states.learn(slot, RefState.RESOLVED, event.at)
+
+    def _unwatched(self, slot: int, key: bytes, at: float) -> None:
+        """Take back an await or a watch; the task may run on, and stays counted."""
+        states, flags = self._states, self._states.records.flags
+        if SETTLED[states.records.state[slot]]:
+            return
+        more = states.more_awaits.pop(slot, 0)
+        if more:
+            if more > 1:
+                states.more_awaits[slot] = more - 1
+        elif self._is_item(key):
+            # Of a generator, whose end may have come before it.
+            states.uncount(slot, at)
+            flags[slot] |= REVISABLE
+        else:
+            if not flags[slot] & SUBMITTED and states.is_followed(key):
+                flags[slot] |= SUBMITTED | FOLLOWED
+            if flags[slot] & SUBMITTED:
+                states.not_awaited(slot, at)
+            else:
+                states.change(slot, RefState.RELEASED, at)
+                flags[slot] |= REVISABLE
