@@ -321,7 +321,7 @@ def test_the_short_traceback_ends_with_the_last_frames():
 
 def test_a_long_traceback_is_cut():
     groups = ErrorGroups()
-    groups.add(Failure("E", "m", "x" * 10**6), None)
+    groups.add(Failure.of("E", "m", "x" * 10**6), None)
     (group,) = groups.read()
     assert len(group.full) < 10_000
     assert len(group.short) < 3_000

@@ -1,7 +1,4 @@
-"""A mapping that remembers its last entries in bounded memory.
-
-Nothing in here knows what is remembered.
-"""
+"""A mapping that remembers its last entries in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,17 +12,9 @@ V = TypeVar("V")
 class Recent(Generic[K, V]):
     """A mapping of at least the last ``limit`` entries, and at most twice that.
 
-    Two generations take turns: when the young one is full it becomes the old
-    one, and the old one goes. That costs nothing per entry, where a ring needs
-    a queue beside the dict and ``next(iter(dict))`` walks over every entry
-    already dropped.
-
-    Any thread may call any method; one writer's entry is seen by all at once.
-
-    Parameters
-    ----------
-    limit
-        How many entries are surely remembered.
+    When the young generation is full it becomes the old one, and the old one goes. That
+    costs nothing per entry, where a ring needs a queue beside the dict, and
+    ``next(iter(dict))`` walks over every entry that was dropped. Thread-safe.
     """
 
     __slots__ = ("_limit", "_old", "_turn", "_young")
@@ -46,14 +35,14 @@ class Recent(Generic[K, V]):
         young[key] = value
 
     def get(self, key: K) -> V | None:
-        """Return the value of ``key``, or None when it is unknown or forgotten."""
-        # The young generation is read once and first: a turn in between moves
-        # it to `_old`, where the second look finds it.
+        """Return the value of ``key``, None if it is unknown or forgotten."""
+        # The young generation first: a turn in between moves it to `_old`, where the
+        # second look finds it.
         value = self._young.get(key)
         return self._old.get(key) if value is None else value
 
     def pop(self, key: K) -> V | None:
-        """Forget ``key`` and return its value, or None when it is unknown."""
+        """Forget ``key`` and return its value, None if it is unknown."""
         old = self._old.pop(key, None)
         young = self._young.pop(key, None)
         return old if young is None else young
@@ -69,9 +58,9 @@ class Recent(Generic[K, V]):
         return len(self._young) + len(self._old)
 
     def _turn_generations(self, full: dict[K, V]) -> None:
-        # Never blocks: who does not get the lock writes one entry over the
-        # limit. A blocking lock could deadlock with itself when a garbage
-        # collection in here runs code that writes here too.
+        # Never blocks: a thread without the lock writes one entry over the limit. A
+        # blocking lock could deadlock with itself, when a garbage collection in here
+        # runs code that writes here, too.
         if self._turn.acquire(blocking=False):
             try:
                 if self._young is full:

@@ -24,33 +24,22 @@ _LONGEST_MESSAGE = 1_000
 
 
 class Submission(NamedTuple):
-    """One task that was submitted.
+    """One task that was submitted."""
 
-    Attributes
-    ----------
-    key : bytes
-        The id of its first return.
-    returns : int
-        How many refs came of it; 1 for a generator, whose items join when they
-        are awaited.
-    name : str
-    origin : Hashable or None
-        `events.origin` as it was.
-    at : float
-        ``time.monotonic()``.
-    followed : bool
-        Whether `Submissions.unfinished` covers it.
-    """
-
+    #: The id of its first return.
     key: bytes
+    #: How many refs came of it; 1 for a generator, whose items join when awaited.
     returns: int
     name: str
+    #: `_awaiting.events.origin` at that time.
     origin: Hashable | None
+    #: ``time.monotonic()``.
     at: float
+    #: Whether `Submissions.unfinished` covers it.
     followed: bool
 
     def ids(self) -> list[bytes]:
-        """Give the ids of all refs that came of it."""
+        """Return the ids of all refs that came of it."""
         if self.returns == 1:
             return [self.key]
         task = self.key[:TASK_ID_BYTES]
@@ -72,73 +61,50 @@ class WatchEvent(NamedTuple):
 
 
 class TaskEvent(NamedTuple):
-    """What is known of the last attempt of a task.
+    """What the GCS knows of the last attempt of a task.
 
-    All times are seconds of this process's ``time.monotonic()``, converted from
-    the wall clock of the node that took them: between machines they are as good
-    as these agree.
-
-    Attributes
-    ----------
-    task
-        The task's id.
-    state
-        One of PENDING_ARGS, PENDING_NODE, RUNNING, READY, FAILED and CANCELLED.
-    status
-        Ray's own word: ``"PENDING_NODE_ASSIGNMENT"``.
-    at
-        When it came to be in this state.
-    started, ended
-        When it began and ended to run; None if it has not, as far as is known.
-    node
-        The address of its node, or the beginning of the node's id; "" if unknown.
-    worker
-        The process id; 0 if unknown.
-    attempt
-        0 for the first.
-    failure
-        Why it failed; None if it has not.
-    retried_for
-        Ray's error type of the attempt before: ``"WORKER_DIED"``; "" if unknown.
-    resources
-        What it needs, ``{"CPU": 1.0}``; empty if unknown.
-    actor
-        Whose method it is; empty for a function.
+    Times are seconds of this process's ``time.monotonic()``, converted from the wall
+    clock of the node that took them: between machines they are as good as these agree.
     """
 
+    #: The task's id.
     task: bytes
+    #: One of PENDING_ARGS, PENDING_NODE, RUNNING, READY, FAILED and CANCELLED.
     state: RefState
+    #: Ray's own word: ``"PENDING_NODE_ASSIGNMENT"``.
     status: str
+    #: When the attempt reached this state.
     at: float
+    #: When it began and ended to run; None if it has not, as far as is known.
     started: float | None
     ended: float | None
+    #: The address of its node, or the beginning of the node's id; "" while unknown.
     node: str
+    #: The process id of its worker; 0 while unknown.
     worker: int
+    #: 0 for the first attempt.
     attempt: int
+    #: Why it failed; None if it has not.
     failure: Failure | None
+    #: Ray's error type of the attempt before: ``"WORKER_DIED"``; "" if unknown.
     retried_for: str
+    #: What it needs, ``{"CPU": 1.0}``; empty if unknown.
     resources: Mapping[str, float]
+    #: The id of the actor whose method it is; empty for a function.
     actor: bytes
 
 
 class Failure(NamedTuple):
-    """What is told of one error.
-
-    Attributes
-    ----------
-    kind, message : str
-        As in `ErrorGroup`.
-    traceback : str
-        The remote one, "" if it is not known (any more).
-    """
+    """The text of one error: the fields of `ErrorGroup`, and the remote traceback."""
 
     kind: str
     message: str = ""
+    #: "" if it is not known, or no longer.
     traceback: str = ""
 
     @classmethod
     def of(cls, kind: object, message: object = "", traceback: object = "") -> Failure:
-        """Return a failure made of texts from elsewhere, which may be any."""
+        """Return a failure of texts from anywhere."""
         return cls(
             clean_name(kind),
             clean(message, _LONGEST_MESSAGE),

@@ -1,7 +1,6 @@
-"""What the tracker shows of itself: immutable counts, states and times.
+"""What the tracker shows: immutable counts, states and times. Thread-safe.
 
-No logic of counting lives here, and nothing here changes after it was made: any
-thread may keep and read it.
+All times are seconds of ``time.monotonic()`` where nothing else is stated.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 class RefState(enum.IntEnum):
     """What is known of one ref.
 
-    The numbers travel to the front end and stand in saved data: they are never
-    given anew.
+    The numbers are sent to the front end and stored in saved data: they never change
+    their meaning.
     """
 
     #: Not submitted to a node yet: an argument is missing.
@@ -30,7 +29,7 @@ class RefState(enum.IntEnum):
     #: Waits for a node, a worker or its actor; also when nothing more is known.
     PENDING_NODE = 1
     RUNNING = 2
-    #: The object is known to be a value, for which nobody has asked.
+    #: The object is known to be a value that nothing has asked for.
     READY = 3
     #: The value reached an awaiter.
     RESOLVED = 4
@@ -38,14 +37,14 @@ class RefState(enum.IntEnum):
     #: Asked to end, not ended yet.
     CANCELLING = 6
     CANCELLED = 7
-    #: Nobody waits for it any more, and nothing tells what becomes of its task.
+    #: No longer awaited, and the end of its task will not be known.
     RELEASED = 8
     #: Its task has ended or its object exists; whether it is a value is not known.
     ENDED = 9
 
     @property
     def settled(self) -> bool:
-        """Whether this is an end: nothing more is waited for."""
+        """Whether this is an end."""
         return self in _SETTLED
 
 
@@ -62,81 +61,51 @@ _SETTLED = frozenset(
 
 
 class RefRecord(NamedTuple):
-    """One ref of a line.
+    """One ref of a line; times count from its `LineProgress.first_awaited`."""
 
-    All times are seconds since the line's `LineProgress.first_awaited`, and may
-    be negative.
-
-    Attributes
-    ----------
-    index
-        Its position in the line, from 0; it never changes.
-    key
-        The ref's id, ``ref.binary()``.
-    state
-        What is known of it.
-    submitted
-        When it was submitted or, where that was not seen, first awaited.
-    started
-        When its task began to run, by its node's clock; None while unknown.
-    ended
-        When its task ended, by its node's clock or, while that is unknown, when
-        this process saw that the ref had settled; None before.
-    node
-        The address of the node it ran on; "" when unknown.
-    worker
-        The process id of the worker it ran in; 0 when unknown.
-    attempt
-        0 for the first try, and one more for each retry.
-    size
-        Bytes of the object; None when unknown.
-    error
-        ``"Kind: message"``, or "" when there is none.
-    """
-
-    # Hides the method of tuples, which nobody wants of a record.
+    #: Its position in the line, from 0. (It hides a method of tuples.)
     index: int  # type: ignore[assignment]
     key: bytes
     state: RefState
+    #: When it was submitted or, if that was not seen, first awaited.
     submitted: float
+    #: When its task began to run, by its node's clock; None while unknown.
     started: float | None
+    #: When its task ended, by its node's clock; while that is unknown, when the ref was
+    #: seen to have settled. None before.
     ended: float | None
+    #: The address of its task's node; "" while unknown.
     node: str
+    #: The process id of its task's worker; 0 while unknown.
     worker: int
+    #: 0 for the first attempt.
     attempt: int
+    #: Bytes of the object; None while unknown.
     size: int | None
+    #: ``"Kind: message"``; "" if there is none.
     error: str
 
 
 @dataclasses.dataclass(frozen=True)
 class ErrorGroup:
-    """Errors of one class and message.
+    """Errors of one class and message."""
 
-    Attributes
-    ----------
-    kind
-        The class name of the cause: ``"ZeroDivisionError"``.
-    message
-        One line, cut; "" when unknown.
-    count
-        How many refs failed with it.
-    full
-        The remote traceback as Ray gives it, bounded; "" when unknown.
-    task
-        The id of one task of the group, if known.
-    """
-
+    #: The class name of the cause: ``"ZeroDivisionError"``.
     kind: str
+    #: One line, cut; "" while unknown.
     message: str
+    #: How many refs failed with it.
     count: int
+    #: The remote traceback as Ray returns it, bounded; "" while unknown.
     full: str = ""
+    #: The id of one of the tasks, if known.
     task: bytes | None = None
 
     @property
     def short(self) -> str:
-        """The shortest useful traceback: the user's own frames; "" when unknown.
+        """The user's own frames of the traceback; "" while unknown.
 
-        Made when it is read: errors are counted under a lock.
+        Computed when it is read, because errors are counted under a lock.
         """
         return short_traceback(self.full)
 
@@ -145,77 +114,44 @@ class ErrorGroup:
 class LineProgress:
     """The refs of one name that one cell has submitted, awaits or watches.
 
-    All times are seconds of ``time.monotonic()``.
-
-    Attributes
-    ----------
-    name
-        Function, ``Actor.method``, or the name given by ``.options(name=...)``.
-    total
-        All refs of this name; each counts once however often it is awaited.
-    resolved
-        Refs whose value reached an awaiter.
-    ready
-        Refs that are known to be a value, for which nobody has asked.
-    failed
-        Refs whose task raised, or whose value could not be had.
-    cancelled
-        Refs whose task was cancelled. One whose await was given up is what its task
-        is, or released.
-    pending
-        Refs that have not settled, whatever else is known of them.
-    first_awaited
-        When the first of them was awaited; what the times of a `RefRecord`
-        count from.
-    last_change
-        When a count last changed.
-    finished
-        When the last one settled; None while some are pending.
-    errors
-        What went wrong, most frequent first.
-    running
-        Those of the pending that are known to be executed now.
-    cancelling
-        Those of the pending that were asked to end.
-    stragglers
-        Those of the running that take much longer than their finished siblings.
-    released
-        Refs that nobody waits for any more, and of whose tasks nothing tells.
-    unknown
-        Refs whose task has ended or whose object exists, and of which it is not known
-        whether they are values.
-    reasons
-        Why the pending ones wait, most frequent first, or why their states may be out
-        of date.
-    rate
-        Refs settled per second, smoothed; None while unknown.
-    eta
-        Seconds until all have settled; None while unknown.
+    Each counts once, however often it is awaited.
     """
 
+    #: The function, ``Actor.method``, or the name set by ``.options(name=...)``.
     name: str
     total: int
+    #: By state; see `RefState`.
     resolved: int
     ready: int
     failed: int
     cancelled: int
+    #: Refs that have not settled, with those that run or were asked to end.
     pending: int
     first_awaited: float
+    #: When a count last changed.
     last_change: float
+    #: When the last ref settled; None while some are pending.
     finished: float | None
+    #: Most frequent first.
     errors: tuple[ErrorGroup, ...]
     running: int = 0
     cancelling: int = 0
+    #: Those of the running that take much longer than their finished siblings.
     stragglers: int = 0
     released: int = 0
+    #: Refs in the state `RefState.ENDED`.
     unknown: int = 0
+    #: Why the pending refs wait, most frequent first, or why their states may be out of
+    #: date.
     reasons: tuple[Reason, ...] = ()
+    #: Refs settled per second, smoothed; None while unknown.
     rate: float | None = None
+    #: Seconds until all have settled; None while unknown.
     eta: float | None = None
 
     @property
     def done(self) -> int:
-        """Refs that are known to be values: resolved or ready."""
+        """Refs that are known to be values."""
         return self.resolved + self.ready
 
     def elapsed(self, now: float) -> float:
@@ -226,53 +162,35 @@ class LineProgress:
 
 @dataclasses.dataclass(frozen=True)
 class CellProgress:
-    """Everything one cell has submitted, awaits or watches, a line per name.
+    """Everything one cell has submitted, awaits or watches."""
 
-    Attributes
-    ----------
-    origin
-        The cell's id as the notebook room set it; None outside any cell.
-    lines
-        One per name, in the order in which they were first awaited.
-    pending
-        Refs not settled, over all lines.
-    waited
-        Seconds during which something was pending, up to `taken`.
-    code_finished
-        Whether the cell's code has ended.
-    taken
-        When this was read, ``time.monotonic()``.
-    waiting
-        Those of the pending that are awaited or watched. Of the others the cell
-        only submitted the task.
-    """
-
+    #: The cell's id, as the notebook room sets it; None outside any cell.
     origin: Hashable
+    #: In the order in which they were first awaited.
     lines: tuple[LineProgress, ...]
+    #: Refs that have not settled, over all lines.
     pending: int
+    #: Seconds during which refs were awaited or watched, up to `taken`.
     waited: float
+    #: Whether the cell's code has ended.
     code_finished: bool
+    #: When this was read.
     taken: float
+    #: Those of the pending that are awaited or watched; the others only submitted.
     waiting: int = 0
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is pending now."""
+        """Whether nothing is pending."""
         return self.pending == 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """The whole kernel at one moment.
+    """The whole kernel at one moment."""
 
-    Attributes
-    ----------
-    cells
-        The cells still remembered, oldest first.
-    totals
-        A line per name over all cells, also those no longer remembered. A ref that
-        several cells know counts once.
-    """
-
+    #: The cells that are remembered, oldest first.
     cells: tuple[CellProgress, ...]
+    #: A line per name over all cells, with those that are no longer remembered. A ref
+    #: that several cells know counts once.
     totals: tuple[LineProgress, ...]

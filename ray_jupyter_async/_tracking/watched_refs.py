@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._awaiting.error_text import Description
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ref(Protocol):
-    """What the tracker needs of a ref: its id."""
+    """What the tracker needs of a ref."""
 
     def binary(self) -> bytes:
         """Return the id."""
@@ -29,24 +29,18 @@ Watcher = Callable[
     ],
     Callable[[], None],
 ]
-"""Calls one of the two callbacks once per ref, on any thread: the first as it
-becomes ready, with its id and what it is (`VALUE`, an error, or None for what
-is not known); the second with its id when the last reference to it was dropped before.
-What it returns ends the watch. It must not pin the refs."""
+"""Calls one of two callbacks once per ref, on any thread: the first when it is ready,
+with its id and what it is (`VALUE`, an error, or None if unknown); the second with its
+id when the last reference to it was dropped before. What it returns ends the watch. It
+must not pin the refs."""
 
 
 class Watches:
-    """All watches that still wait. Every method may be called on any thread.
-
-    Parameters
-    ----------
-    record
-        Takes the events.
-    """
+    """All watches that have not ended; `record` takes their events. Thread-safe."""
 
     def __init__(self, record: Callable[[Sequence[WatchEvent]], None]) -> None:
         self._record = record
-        # How each is ended, by its own set of ids.
+        # Each watch's way to end, by the identity of its waiting refs.
         self._stops: dict[int, Callable[[], None]] = {}
 
     def begin(
@@ -57,48 +51,44 @@ class Watches:
         since: float | None = None,
     ) -> Callable[[], None]:
         """Begin a watch; see `Tracker.watch`."""
-        waiting = dict.fromkeys(ref.binary() for ref in refs)
+        # `pop` decides between threads, so that each ref ends once.
+        waiting = dict.fromkeys((ref.binary() for ref in refs), True)
         began = time.monotonic() if since is None else since
         self._record([WatchEvent("watched", key, origin, began) for key in waiting])
 
-        # `pop` decides between these and `stop`; each ref ends once.
         def on_ready(key: bytes, what: Description | None) -> None:
-            if waiting.pop(key, self) is None:
+            if waiting.pop(key, False):
                 self._record([_ready(key, origin, what)])
                 forget_if_over()
 
-        def on_released(key: bytes) -> None:
-            if waiting.pop(key, self) is None:
-                self._record([WatchEvent("unwatched", key, origin, time.monotonic())])
+        def take_back(keys: Iterable[bytes]) -> None:
+            at = time.monotonic()
+            left = [key for key in keys if waiting.pop(key, False)]
+            if left:
+                self._record([WatchEvent("unwatched", key, origin, at) for key in left])
                 forget_if_over()
 
         def forget_if_over() -> None:
             if not waiting:
                 self._stops.pop(id(waiting), None)
 
-        def take_back() -> None:
-            at = time.monotonic()
-            left = [key for key in list(waiting) if waiting.pop(key, self) is None]
-            if left:
-                self._record([WatchEvent("unwatched", key, origin, at) for key in left])
-
         try:
-            stop_watcher = watcher(refs, on_ready, on_released)
+            stop_watcher = watcher(refs, on_ready, lambda key: take_back([key]))
         except BaseException:
-            take_back()
+            take_back(list(waiting))
             raise
 
         def stop() -> None:
             self._stops.pop(id(waiting), None)
             stop_watcher()
-            take_back()
+            take_back(list(waiting))
 
         self._stops[id(waiting)] = stop
         forget_if_over()
         return stop
 
     def end(self) -> None:
-        """End all that still wait."""
+        """End all watches."""
         for stop in list(self._stops.values()):
             stop()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..snapshots import CellProgress
 from .line import Line
-from .wait_clock import WaitClock
+from .pace import WaitClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

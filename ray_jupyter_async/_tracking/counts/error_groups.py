@@ -1,12 +1,8 @@
-"""Errors by class and message, with the traceback of the first of each.
-
-Only text is kept, and little of it: no exception and no frame ever comes here.
-"""
+"""Errors by class and message, with the traceback of the first of each, as text."""
 
 from __future__ import annotations
 
-from ..._awaiting.error_text import cut_middle
-from ..events import LONGEST_TRACEBACK, Failure
+from ..events import Failure
 from ..snapshots import ErrorGroup
 
 MAX_GROUPS = 20
@@ -23,12 +19,16 @@ class _Group:
         self.full = ""
         self.task: bytes | None = None
 
+    def add_text(self, failure: Failure, task: bytes | None) -> None:
+        self.task = self.task or task
+        self.full = self.full or failure.traceback.strip("\n")
+
 
 class ErrorGroups:
     """Counts a line's errors.
 
-    Beyond `MAX_GROUPS` groups only the classes are told apart, and beyond as
-    many classes nothing.
+    Beyond `MAX_GROUPS` groups errors are grouped by class only, and beyond as many
+    classes they form one group.
     """
 
     __slots__ = ("_groups",)
@@ -40,19 +40,16 @@ class ErrorGroups:
         self, failure: Failure, task: bytes | None, count: int = 1, again: int = 0
     ) -> None:
         """Count an error, which another cell may count, too (`again`)."""
-        key = self._key(failure.kind, failure.message)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group()
+        group = self._groups.setdefault(self._key(failure), _Group())
         group.count += count
         group.again += again
-        self._tell(group, failure, task)
+        group.add_text(failure, task)
 
     def add_text(self, failure: Failure, task: bytes) -> None:
         """Add the text of an error that was counted without it."""
-        group = self._groups.get(self._key(failure.kind, failure.message))
+        group = self._groups.get(self._key(failure))
         if group is not None:
-            self._tell(group, failure, task)
+            group.add_text(failure, task)
 
     def remove(self, kind: str, message: str, again: int = 0) -> None:
         """Take back one error that `add` has counted."""
@@ -69,27 +66,20 @@ class ErrorGroups:
         """Add all of `other` that no other cell counts."""
         for (kind, message), theirs in other._groups.items():
             if count := theirs.count - theirs.again:
-                failure = Failure(kind, message, theirs.full)
-                self.add(failure, theirs.task, count=count)
+                self.add(Failure(kind, message, theirs.full), theirs.task, count)
 
     def read(self) -> tuple[ErrorGroup, ...]:
-        """Give the groups, most frequent first."""
+        """Return the groups, most frequent first."""
         groups = [
             ErrorGroup(kind, message, g.count, g.full, g.task)
             for (kind, message), g in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (-g.count, g.kind, g.message)))
 
-    def _key(self, kind: str, message: str) -> tuple[str, str]:
-        groups = self._groups
-        if (kind, message) in groups or len(groups) < MAX_GROUPS:
-            return kind, message
+    def _key(self, failure: Failure) -> tuple[str, str]:
+        groups, kind = self._groups, failure.kind
+        if (kind, failure.message) in groups or len(groups) < MAX_GROUPS:
+            return kind, failure.message
         if (kind, "") in groups or len(groups) < 2 * MAX_GROUPS:
             return kind, ""
         return OTHER_ERRORS, ""
-
-    def _tell(self, group: _Group, failure: Failure, task: bytes | None) -> None:
-        if group.task is None:
-            group.task = task
-        if failure.traceback and not group.full:
-            group.full = cut_middle(failure.traceback.strip("\n"), LONGEST_TRACEBACK)

@@ -8,8 +8,7 @@ from ..reasons import Reason, ReasonKind
 from ..refs.line_records import LineRecords
 from ..snapshots import LineProgress, RefState
 from .error_groups import ErrorGroups
-from .pace import Pace
-from .wait_clock import WaitClock
+from .pace import Pace, WaitClock
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -1,16 +1,15 @@
-"""How fast a line goes, when it will be over, and who keeps it waiting.
+"""How fast a line goes, when it will end, what delays it, and how long a cell waits.
 
-The rate is that of `rich.progress` (`Task.speed`): what settled in the last 30
-seconds, over that time. Unlike there the time runs on while nothing settles, so
-that the rate of a line that stands still goes down.
+The rate is that of `rich.progress` (`Task.speed`): what settled in the last 30 seconds,
+over that time. Unlike there the time runs on while nothing settles, so that the rate of
+a line that stands still decreases.
 
-The time left is what is pending over the rate. A long tail would make that
-absurd (a thousand quick tasks, then one that takes minutes: "0 s left", all the
-time), so it is never less than the time for which nothing has settled: who has
-kept us waiting for a minute is expected to do so for another one.
+The time left is what is pending over the rate, and at least the time since something
+settled: a long tail (a thousand quick tasks, then one of minutes) would else read "0 s
+left" until its end.
 
-A straggler has run for more than three times the median of its finished
-siblings, and for more than a second.
+A straggler has run for more than three times the median of its finished siblings, and
+for more than a second. All times are seconds of one clock.
 """
 
 from __future__ import annotations
@@ -28,19 +27,13 @@ _BUCKET = 0.1
 
 STRAGGLER_TIMES = 3.0
 STRAGGLER_SECONDS = 1.0
-#: Fewer finished siblings have no median worth the name.
+# Fewer finished siblings have no meaningful median.
 _FEWEST_SIBLINGS = 3
 _SIBLINGS = 200
 
 
 class Pace:
-    """The pace of one line. All times are seconds of one clock.
-
-    Parameters
-    ----------
-    began
-        When its first ref was awaited or submitted.
-    """
+    """The pace of one line, whose first ref was awaited or submitted at ``began``."""
 
     __slots__ = ("_began", "_buckets", "_durations", "_last", "_running", "_total")
 
@@ -53,7 +46,7 @@ class Pace:
         self._durations: deque[float] = deque(maxlen=_SIBLINGS)
 
     def settled(self, at: float, keys: Sequence[bytes]) -> None:
-        """Note that these refs have settled, the last of them at this time."""
+        """Note that refs have settled, the last of them at this time."""
         if not keys:
             return
         self._total += len(keys)
@@ -79,7 +72,7 @@ class Pace:
             self._durations.append(ended - started)
 
     def estimate(self, now: float, pending: int) -> tuple[float | None, float | None]:
-        """Give the refs settled per second and the seconds left, if known.
+        """Return the refs settled per second and the seconds left, if known.
 
         Once nothing is pending the rate is that of the whole line.
         """
@@ -97,10 +90,40 @@ class Pace:
         return rate, (max(pending / rate, silence) if rate else None)
 
     def stragglers(self, now: float) -> int:
-        """Give how many run for much longer than their finished siblings did."""
+        """Return how many run for much longer than their finished siblings did."""
         if len(self._durations) < _FEWEST_SIBLINGS or not self._running:
             return 0
-        limit = max(
-            STRAGGLER_TIMES * statistics.median(self._durations), STRAGGLER_SECONDS
-        )
-        return sum(1 for started in self._running.values() if now - started > limit)
+        median = statistics.median(self._durations)
+        limit = max(STRAGGLER_TIMES * median, STRAGGLER_SECONDS)
+        return sum(now - started > limit for started in self._running.values())
+
+
+class WaitClock:
+    """The time during which at least one ref of a cell is awaited."""
+
+    __slots__ = ("_since", "_waited", "waiting")
+
+    def __init__(self) -> None:
+        #: How many refs are awaited now.
+        self.waiting = 0
+        self._waited = 0.0
+        self._since: float | None = None
+
+    def more(self, count: int, at: float) -> None:
+        """Count refs that begin to be awaited."""
+        self.waiting += count
+        if count and self._since is None:
+            self._since = at
+
+    def fewer(self, count: int, at: float) -> None:
+        """Count refs that are no longer awaited."""
+        self.waiting -= count
+        if not self.waiting and self._since is not None:
+            self._waited += max(0.0, at - self._since)
+            self._since = None
+
+    def read(self, now: float) -> float:
+        """Return the seconds so far."""
+        if self._since is None:
+            return self._waited
+        return self._waited + max(0.0, now - self._since)

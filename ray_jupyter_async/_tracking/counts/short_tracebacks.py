@@ -1,8 +1,8 @@
 """The useful part of a remote traceback, from its text alone.
 
-The text may be anything that a task has raised as its message. It is cut before it is
-looked at, no pattern in here backtracks, and no file is opened: a line that looks like
-a frame is no reason to read what it names.
+The text is whatever a task has raised as its message. It is cut first, no pattern in
+here backtracks, and no file is opened: a line that looks like a frame is no reason to
+read the file that it names.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 import functools
 import re
 import sysconfig
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..._awaiting.error_text import cut_middle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _LONGEST = 20_000
 _LONGEST_SHORT = 2_000
@@ -26,12 +23,9 @@ _FRAME = re.compile(r'  File "(?P<file>[^"\n]+)", line [0-9]+, in ')
 # Colours that Ray writes around a task's name.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
+_SCHEMES = ("stdlib", "platstdlib", "purelib", "platlib")
 _LIBRARIES = tuple(
-    str(Path(folder)) + "/"
-    for folder in {
-        sysconfig.get_path(name)
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
+    str(Path(folder)) + "/" for folder in {*map(sysconfig.get_path, _SCHEMES)}
 )
 
 
@@ -39,13 +33,8 @@ _LIBRARIES = tuple(
 def short_traceback(full: str) -> str:
     """Return the frames that are the user's own, and the error.
 
-    Those of Ray, of the standard library and of installed packages are left out,
-    unless there are no others. Source lines are those that the worker sent.
-
-    Parameters
-    ----------
-    full
-        The text of a traceback, as Ray gives it.
+    Frames of Ray, the standard library and installed packages are left out, unless
+    there are no others. Source lines are those that the worker sent.
     """
     lines = _COLOUR.sub("", cut_middle(full, _LONGEST)).rstrip().splitlines()
     frames: list[tuple[str, list[str]]] = []
@@ -61,9 +50,9 @@ def short_traceback(full: str) -> str:
                 frames[-1][1].append(line)
         else:
             rest.append(line)
-    own = [told for file, told in frames if not _of_a_library(file)]
-    shown = (own or [told for _, told in frames[-1:]])[-_MOST_FRAMES:]
-    return cut_middle("\n".join([*_flat(shown), *rest]), _LONGEST_SHORT)
+    own = [frame for file, frame in frames if not _of_a_library(file)]
+    shown = (own or [frame for _, frame in frames[-1:]])[-_MOST_FRAMES:]
+    return cut_middle("\n".join([*chain(*shown), *rest]), _LONGEST_SHORT)
 
 
 def _of_a_library(file: str) -> bool:
@@ -73,7 +62,3 @@ def _of_a_library(file: str) -> bool:
         or "/dist-packages/" in file
         or file.endswith((".pyx", ".pxi"))
     )
-
-
-def _flat(lists: Iterable[list[str]]) -> list[str]:
-    return [item for items in lists for item in items]
