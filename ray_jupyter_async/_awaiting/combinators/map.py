@@ -37,11 +37,11 @@ B_contra = TypeVar("B_contra", contravariant=True)
 class _Remote1(Protocol[R, A_contra]):
     """As Ray types remote functions and, from 2.60, methods with `@ray.method`."""
 
-    def remote(self, a: A_contra, /) -> ObjectRef[R]: ...
+    def remote(self, a1: A_contra, /) -> ObjectRef[R]: ...
 
 
 class _Remote2(Protocol[R, A_contra, B_contra]):
-    def remote(self, a: A_contra, b: B_contra, /) -> ObjectRef[R]: ...
+    def remote(self, a1: A_contra, a2: B_contra, /) -> ObjectRef[R]: ...
 
 
 class _Remote(Protocol[R]):
@@ -55,7 +55,7 @@ _Inputs: TypeAlias = Iterable[A] | AsyncIterable[A]
 @overload
 def map(
     fn: _Remote1[R, A],
-    a: _Inputs[A],
+    a1: _Inputs[A],
     /,
     *,
     max_in_flight: int | None = None,
@@ -66,7 +66,7 @@ def map(
 @overload
 def map(
     fn: _Remote1[R, A],
-    a: _Inputs[A],
+    a1: _Inputs[A],
     /,
     *,
     max_in_flight: int | None = None,
@@ -77,8 +77,8 @@ def map(
 @overload
 def map(
     fn: _Remote2[R, A, B],
-    a: _Inputs[A],
-    b: _Inputs[B],
+    a1: _Inputs[A],
+    a2: _Inputs[B],
     /,
     *,
     max_in_flight: int | None = None,
@@ -89,8 +89,8 @@ def map(
 @overload
 def map(
     fn: _Remote2[R, A, B],
-    a: _Inputs[A],
-    b: _Inputs[B],
+    a1: _Inputs[A],
+    a2: _Inputs[B],
     /,
     *,
     max_in_flight: int | None = None,
@@ -101,9 +101,9 @@ def map(
 @overload
 def map(
     fn: _Remote[R],
-    a: _Inputs[Any],
-    b: _Inputs[Any],
-    c: _Inputs[Any],
+    a1: _Inputs[Any],
+    a2: _Inputs[Any],
+    a3: _Inputs[Any],
     /,
     *more: _Inputs[Any],
     max_in_flight: int | None = None,
@@ -114,9 +114,9 @@ def map(
 @overload
 def map(
     fn: _Remote[R],
-    a: _Inputs[Any],
-    b: _Inputs[Any],
-    c: _Inputs[Any],
+    a1: _Inputs[Any],
+    a2: _Inputs[Any],
+    a3: _Inputs[Any],
     /,
     *more: _Inputs[Any],
     max_in_flight: int | None = None,
