@@ -6,7 +6,7 @@ import pytest
 
 from ray_jupyter_async._awaiting.error_text import VALUE, Description
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
-from ray_jupyter_async._display.refs_table import refs_table
+from ray_jupyter_async._display.terminal.refs_table import refs_table
 from ray_jupyter_async._ray_api.object_ids import return_id
 from ray_jupyter_async._tracking.events import Failure, Submission, TaskEvent
 from ray_jupyter_async._tracking.snapshots import RefState

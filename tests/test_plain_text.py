@@ -23,18 +23,18 @@ import ray_jupyter_async
 from harness import hostile
 from harness.hostile import HostileStr, problem, problem_in, problem_in_html
 from ray_jupyter_async._display import cell_names, plain_text
-from ray_jupyter_async._display.refs_table import refs_table
 from ray_jupyter_async._display.static.page import progress_bundle
 from ray_jupyter_async._display.terminal import display as terminal_progress
+from ray_jupyter_async._display.terminal.refs_table import refs_table
 from ray_jupyter_async._display.widget.ref_messages import OpenLine
 from ray_jupyter_async._display.widget.widget import widget_state
 from ray_jupyter_async._notebook.task_words import count, did_not_stop
+from ray_jupyter_async._tracking.cluster.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
 from ray_jupyter_async._tracking.counts.error_groups import ErrorGroups
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
 from ray_jupyter_async._tracking.events import Failure
 from ray_jupyter_async._tracking.foreign_text import LONGEST_NAME, clean, clean_name
-from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.refs.columns import RefColumns
 from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress, RefState
 

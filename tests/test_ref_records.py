@@ -9,6 +9,7 @@ from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
 from ray_jupyter_async._display.reason_words import reason_words
 from ray_jupyter_async._ray_api.gcs import Actor, Node
 from ray_jupyter_async._tracking.cluster.pending_reasons import why_waiting
+from ray_jupyter_async._tracking.cluster.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.counts.error_groups import (
     MAX_GROUPS,
     OTHER_ERRORS,
@@ -18,7 +19,6 @@ from ray_jupyter_async._tracking.counts.line import Line
 from ray_jupyter_async._tracking.counts.pace import Pace
 from ray_jupyter_async._tracking.counts.short_tracebacks import short_traceback
 from ray_jupyter_async._tracking.events import Failure, TaskEvent, WatchEvent
-from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.refs.store import AWAITED, Records
 from ray_jupyter_async._tracking.snapshots import RefRecord, RefState
 from ray_jupyter_async._tracking.tracker import Tracker

@@ -19,7 +19,7 @@ from ray_jupyter_async._display.words import (
     format_rate,
     progress_text,
 )
-from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
+from ray_jupyter_async._tracking.cluster.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.snapshots import (
     CellProgress,
     ErrorGroup,

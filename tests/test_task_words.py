@@ -7,11 +7,11 @@ import time
 import pytest
 
 from ray_jupyter_async._awaiting.events import AwaitEvent
-from ray_jupyter_async._display.refs_table import refs_table
+from ray_jupyter_async._display.terminal.refs_table import refs_table
 from ray_jupyter_async._display.words import notes
 from ray_jupyter_async._notebook.task_words import did_not_stop
+from ray_jupyter_async._tracking.cluster.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.cluster.running_tasks import RunningTask
-from ray_jupyter_async._tracking.reasons import Reason, ReasonKind
 from ray_jupyter_async._tracking.tracker import Tracker
 
 # The layout of task ids: `object_ids`.

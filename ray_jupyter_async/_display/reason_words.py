@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .._tracking.reasons import Reason, ReasonKind
+from .._tracking.cluster.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

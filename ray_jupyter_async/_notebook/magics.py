@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from .._awaiting.patching.object_ref import is_patched
 from .._display.plain_text import one_line, print_text
 from .._display.reason_words import reason_words
-from .._display.refs_table import refs_table
+from .._display.terminal.refs_table import refs_table
 from .nested_loops import nested
 from .task_words import count, did_not_stop
 

@@ -14,7 +14,7 @@ from .counts.short_tracebacks import short_traceback
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .reasons import Reason
+    from .cluster.reasons import Reason
 
 
 class RefState(enum.IntEnum):

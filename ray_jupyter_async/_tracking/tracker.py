@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     )
 
     from .._awaiting.error_text import Description
+    from .cluster.reasons import Reason
     from .counts.awaits import Event
     from .counts.cell import Cell
     from .counts.line import Line
     from .events import Submission, TaskEvent
-    from .reasons import Reason
     from .refs.columns import RefColumns
     from .refs.store import Records
     from .watched_refs import Ref, Watcher

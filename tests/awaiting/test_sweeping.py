@@ -13,7 +13,6 @@ from harness.polling import poll
 from harness.rays import RAY_INIT, run_script
 from harness.references import local_references
 from ray_jupyter_async import as_future, gather, get
-from ray_jupyter_async._awaiting.combinators.sweep import CHUNK
 from ray_jupyter_async._awaiting.events import (
     Outcome,
     add_observer,
@@ -21,6 +20,7 @@ from ray_jupyter_async._awaiting.events import (
     remove_observer,
 )
 from ray_jupyter_async._awaiting.fetch.pool import readers
+from ray_jupyter_async._awaiting.many.sweep import CHUNK
 
 #: Set to finish the loading of a `Slow`, whose loads are counted.
 go_on = threading.Event()

@@ -12,9 +12,9 @@ from ...errors import UnknownRefError
 from ..arguments import refs_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
+from ..many.batches import Intake
+from ..many.flow import Iteration
 from ..requests import Need
-from .batches import Intake
-from .flow import Iteration
 
 if TYPE_CHECKING:
     from ray import ObjectRef

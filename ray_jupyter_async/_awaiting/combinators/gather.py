@@ -14,7 +14,7 @@ from ..arguments import check_timeout, refs_of, spread
 from ..converter import as_future, current_loop
 from ..fetch.pool import readers
 from ..fetch.sessions import all_local, not_a_ref
-from .gathering import Gathering
+from ..many.gathered import Gathering
 from .wait import wait
 
 if TYPE_CHECKING:

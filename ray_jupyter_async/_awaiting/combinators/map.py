@@ -22,7 +22,7 @@ from ..arguments import check_limit
 from ..converter import as_future
 from ..fetch.pool import readers
 from ..fetch.sessions import require_session, shown
-from .flow import Flow
+from ..many.flow import Flow
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -11,7 +11,7 @@ from ray import ObjectRefGenerator
 from ..arguments import check_limit
 from ..converter import as_future
 from ..fetch.sessions import not_a_ref
-from .flow import Flow
+from ..many.flow import Flow
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ..arguments import check_timeout, refs_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
+from ..many.batches import Intake
 from ..requests import Need
 from ..steering import fail
-from .batches import Intake
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -13,9 +13,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..._interruptible import interruptible
-from ..combinators.gathering import Gathering
 from ..converter import converter_of
 from ..future import RefFuture
+from ..many.gathered import Gathering
 from .blocking_gathers import is_gathers, taken_over
 
 

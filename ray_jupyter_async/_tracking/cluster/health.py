@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..._log import logger
 from ..._ray_api.connection import gcs_answers
-from ..reasons import Reason, ReasonKind
+from .reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..foreign_text import clean_name
-from ..reasons import Reason, ReasonKind
 from ..snapshots import RefState
+from .reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

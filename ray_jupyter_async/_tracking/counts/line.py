@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..reasons import Reason, ReasonKind
+from ..cluster.reasons import Reason, ReasonKind
 from ..refs.line_records import LineRecords
 from ..snapshots import LineProgress, RefState
 from .error_groups import ErrorGroups

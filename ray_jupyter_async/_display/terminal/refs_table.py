@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .plain_text import one_line
-from .reason_words import reason_words
-from .words import error_title, shortened
+from ..plain_text import one_line
+from ..reason_words import reason_words
+from ..words import error_title, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._tracking.snapshots import LineProgress
+    from ..._tracking.snapshots import LineProgress
 
 _LONGEST_NAME = 100
 _LONGEST_MESSAGE = 200

@@ -1,0 +1,1 @@
+"""The machinery of the combinators: many refs behind one future or iteration."""
