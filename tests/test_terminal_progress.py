@@ -282,18 +282,20 @@ def test_ipython_keeps_its_streams_and_history(ipython):
     assert since(ipython, number - 1)[-2] == "[False, False] False"
 
 
-def test_terminal_progress_within_a_cell_adds_nothing(ipython):
+def test_terminal_progress_leaves_a_cell_to_the_extension(ipython):
     number = prompt(ipython)
     gate = ipython.folder / "within"
-    ipython.type("with terminal_progress(delay=0): "
-                 f"value = await hold.remote({str(gate)!r})\r")  # fmt: skip
-    # A block would need an empty line: as one statement it ends with the next key.
-    ipython.type("\r")
+    ipython.type(
+        "block = terminal_progress(delay=0); block.__enter__(); "
+        f"value = await hold.remote({str(gate)!r}); "
+        "block.__exit__(None, None, None); print('after the ' 'block')\r"
+    )
     wait_for_row(ipython)
     gate.touch()
     wait_for_prompt(ipython, number)
-    rows = [line for line in since(ipython, number) if "  hold  " in line]
-    assert len(rows) == 1, rows
+    *_, printed, row, _ = since(ipython, number)
+    assert printed == "after the block"
+    assert re.fullmatch(r"✓  hold  █+  1/1  +\d+(\.\d)? s", row)
 
 
 def test_background_await_leaves_the_prompt_alone(ipython):
