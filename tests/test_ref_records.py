@@ -112,7 +112,8 @@ def test_a_record_in_the_place_of_another_has_nothing_of_it():
     records.flags[old] |= AWAITED
     records.size[old] = 100
     records.set_error(old, "E", "old")
-    records.set_run(old, started=1.0, ended=2.0, node="n", worker=7, attempt=1)
+    run = event(RefState.FAILED, started=1.0, ended=2.0, node="n", worker=7, attempt=1)
+    records.set_run(old, run)
     records.set_state(old, RefState.FAILED, 1.0)
     (new,), _ = records.new(line, {key(1): 5.0}, RefState.PENDING_NODE)
     assert new == old
@@ -132,7 +133,7 @@ def test_places_that_were_given_back_are_no_longer_queued():
     for slot in slots:
         records.set_state(slot, RefState.RESOLVED, 1.0)
     records.remove_all([line])
-    assert len(records) == len(records._settled) == 0
+    assert len(records) == len(records.settled) == 0
 
 
 def test_texts_and_attempts_are_bounded():
@@ -143,9 +144,9 @@ def test_texts_and_attempts_are_bounded():
         records.set_error(slot, "E", f"{number}")
     assert len(records._words) < 20_010
     assert records.error(slot) == "E"
-    run = {"started": None, "ended": None, "worker": 1, "attempt": 70_000}
+    run = event(RefState.RUNNING, worker=1, attempt=70_000)
     for number in range(70_000):
-        records.set_run(slot, node=f"node {number}", **run)
+        records.set_run(slot, run._replace(node=f"node {number}"))
     assert len(records._words) <= 2**16
     columns, _ = records.read(line, 0)
     assert list(columns.attempt) == [255]
@@ -226,7 +227,7 @@ def test_the_pace_is_what_settled_lately(tracker):
     pace = Pace(0.0)
     assert pace.estimate(1.0, pending=5) == (None, None)
     for tenth in range(600):
-        pace.settled(tenth / 10, [key(0)])
+        pace.settled(tenth / 10, [0])
     assert pace.estimate(60.0, pending=50) == (pytest.approx(10.0), pytest.approx(5.0))
     assert pace.estimate(60.0, pending=0) == (pytest.approx(10.0, rel=0.01), None)
 
@@ -234,7 +235,7 @@ def test_the_pace_is_what_settled_lately(tracker):
 def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
     pace = Pace(0.0)
     for _ in range(1000):
-        pace.settled(1.0, [key(0)])
+        pace.settled(1.0, [0])
     assert pace.estimate(1.0, pending=1)[1] == pytest.approx(0.001)
     assert pace.estimate(21.0, pending=1)[1] == pytest.approx(20.0)
     rate, left = pace.estimate(100.0, pending=1)
@@ -244,38 +245,38 @@ def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
 def test_what_the_pace_remembers_is_bounded():
     pace = Pace(0.0)
     for second in range(10_000):
-        pace.settled(float(second), key(second))
+        pace.settled(float(second), [second])
     assert len(pace._buckets) < 40
 
 
 def test_a_straggler_has_siblings_and_has_run_for_a_second():
     pace = Pace(0.0)
-    pace.ran(key(9), 0.0, None)
+    pace.ran(9, 0.0, None)
     for number in range(2):
-        pace.ran(key(number), 0.0, 0.01)
+        pace.ran(number, 0.0, 0.01)
     assert pace.stragglers(100.0) == 0
-    pace.ran(key(2), 0.0, 0.01)
+    pace.ran(2, 0.0, 0.01)
     assert pace.stragglers(0.9) == 0
     assert pace.stragglers(1.1) == 1
 
 
 def test_one_slow_sibling_makes_no_other_less_of_a_straggler():
     pace = Pace(0.0)
-    pace.ran(key(9), 0.0, None)
+    pace.ran(9, 0.0, None)
     for number, seconds in enumerate([1.0, 1.0, 1.0, 100.0]):
-        pace.ran(key(number), 0.0, seconds)
+        pace.ran(number, 0.0, seconds)
     assert pace.stragglers(3.1) == 1
 
 
 def test_a_straggler_runs_for_three_times_the_median():
     pace = Pace(0.0)
-    pace.ran(key(9), 0.0, None)
+    pace.ran(9, 0.0, None)
     assert pace.stragglers(100.0) == 0
     for number in range(5):
-        pace.ran(key(number), 0.0, 2.0)
+        pace.ran(number, 0.0, 2.0)
     assert pace.stragglers(5.9) == 0
     assert pace.stragglers(6.1) == 1
-    pace.settled(7.0, [key(9)])
+    pace.settled(7.0, [9])
     assert pace.stragglers(100.0) == 0
 
 

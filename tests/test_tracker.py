@@ -408,7 +408,7 @@ def test_a_million_refs_leave_totals_and_the_last_records():
     line = tracker._cells.get("cell").lines["f"]
     assert len(records) == len(records.slot_of) == 10_000
     assert len(records.keys) <= 11_000
-    assert len(records._settled) <= 11_000
+    assert len(records.settled) <= 11_000
     assert len(line.records.slots) <= 21_000
     assert len(line.records._log) <= 30_000
     assert len(line.pace._buckets) <= 301

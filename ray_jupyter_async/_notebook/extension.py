@@ -14,7 +14,6 @@ from .._display.terminal import is_screen, script
 from .._display.widget.arrival import KeptWidgets
 from .._display.widget.display import CellDisplay
 from .._ray_api.connection import forget_connection
-from .._tracking.cluster.running_tasks import RunningTasks
 from .._tracking.instrumentation import Tracking
 from .._tracking.retries import Retries
 from . import magics
@@ -106,9 +105,8 @@ class Extension:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.config = RayAsync.of_shell(shell)
-        self._tracking = Tracking(
-            lambda tasks, force: self.tasks.cancel_by_id(tasks, force=force)
-        )
+        self._tracking = Tracking()
+        self.tasks = self._tracking.tasks
         self.tracker = self._tracking.tracker
         self.view = self._tracking.view
         self.retries = Retries(self.tracker, self._tracking.submissions)
@@ -121,7 +119,6 @@ class Extension:
         )
         self._kept = KeptWidgets()
         self._loops = NestedLoops()
-        self.tasks = RunningTasks(self._tracking.submissions)
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
         self.interrupts = Interrupts(shell)
         self.interrupted = InterruptedCells(

@@ -1,7 +1,6 @@
 """The tracker: what each cell submits and awaits, counted by name.
 
-It holds ids, names and times, and no refs. It knows no widget: a display reads
-`Tracker.read_cell`, `Tracker.read_refs` or `Tracker.snapshot`.
+It holds ids, names and times, and no refs.
 """
 
 from __future__ import annotations
@@ -68,18 +67,9 @@ class Tracker:
     cancel_tasks
         Asks Ray to cancel tasks by their ids, perhaps by force; returns those that it
         refused, and why.
-    keep_cells
-        How many cells are remembered. Older ones with nothing pending remain in the
-        kernel's totals only.
-    limit
-        How many refs are remembered. Beyond it those that settled first remain in the
-        counts only.
-
-    Attributes
-    ----------
-    on_record
-        Called on the recording thread when there is something to read; it must not
-        block.
+    keep_cells, limit
+        How many cells and refs are remembered. Older cells with nothing pending remain
+        in the kernel's totals only, and the refs that settled first in the counts only.
     """
 
     def __init__(
@@ -92,6 +82,7 @@ class Tracker:
         keep_cells: int = 100,
         limit: int = REMEMBERED_REFS,
     ) -> None:
+        #: Called on any thread when there is something to read; it must not block.
         self.on_record: Callable[[], None] | None = None
         self._name_of = name_of
         self._cancel_tasks = cancel_tasks
@@ -114,12 +105,9 @@ class Tracker:
         self._records.limit = limit
 
     def record(self, events: Sequence[Event]) -> None:
-        """Take a batch of events, which must not change afterwards.
-
-        Does not block. When the inbox is overdue, the events are applied here, so that
-        they do not accumulate without bounds.
-        """
+        """Take a batch of events, which must not change afterwards. Does not block."""
         self._inbox.put(events)
+        # So that they do not accumulate without bounds.
         if self._inbox.overdue and self._lock.acquire(blocking=False):
             try:
                 self._apply_inbox()
@@ -146,22 +134,9 @@ class Tracker:
     ) -> Callable[[], None]:
         """Count refs as pending until each is ready, without fetching any value.
 
-        Parameters
-        ----------
-        refs
-            Passed to the watcher and not kept.
-        watcher
-            Reports when each is ready.
-        origin
-            The cell that shows them.
-        since
-            When the cell began to wait, ``time.monotonic()``; now by default.
-
-        Returns
-        -------
-        callable
-            Ends the watch; idempotent. Refs that are not ready by then are in the state
-            of their tasks, or released where that is not known.
+        They are passed to the watcher and not kept. What this returns ends the watch;
+        refs that are not ready by then are in the state of their tasks, or released
+        where that is not known. `since` is when the cell began to wait; now by default.
         """
         return self._watches.begin(refs, watcher, origin, since)
 
@@ -189,22 +164,9 @@ class Tracker:
     ) -> list[tuple[bytes, str]]:
         """Ask Ray to cancel the tasks of a cell's refs that have not settled.
 
-        Parameters
-        ----------
-        origin
-            The cell.
-        name
-            Only the refs of this line.
-        keys
-            Only these refs, by their ids.
-        force
-            Whether to kill the workers of the tasks.
-
-        Returns
-        -------
-        list of (bytes, str)
-            The refs for which Ray refused, and why. The others are
-            `RefState.CANCELLING` until they settle.
+        Only of one line (`name`) or of certain refs (`keys`), if given; by force means
+        that their workers are killed. Returns the refs for which Ray refused, and why;
+        the others are `RefState.CANCELLING` until they settle.
         """
         with self._current():
             cell = self._cells.get(origin)
@@ -243,22 +205,10 @@ class Tracker:
     def read_refs(
         self, origin: Hashable, name: str, since: int = 0
     ) -> tuple[list[RefRecord], int]:
-        """Return the refs of a line that have changed.
+        """Return the refs of a line that have changed since a version, by index.
 
-        Parameters
-        ----------
-        origin, name
-            The cell and the line.
-        since
-            The version that an earlier call returned, or 0 for all.
-
-        Returns
-        -------
-        list of RefRecord
-            Those that changed after it, by index; sometimes also some that did not.
-            Evicted ones are missing.
-        int
-            The version to pass next time.
+        The version is what an earlier call returned beside the refs, or 0 for all.
+        Evicted refs are missing; sometimes some are there that did not change.
         """
         with self._current():
             line = self._line(origin, name)
@@ -334,17 +284,10 @@ class Tracker:
         running: Container[bytes],
         outcomes: Mapping[bytes, Description],
     ) -> None:
-        """Settle refs whose tasks have ended.
+        """Settle those of `keys`, refs by cell, whose tasks are not `running`.
 
-        Parameters
-        ----------
-        keys
-            Refs by cell, read before `running` was, so that later submissions are not
-            among them.
-        running
-            The ids of the tasks that run.
-        outcomes
-            What some of the objects are; the others are unknown.
+        `keys` were read before `running`, so that later submissions are not among them.
+        Refs without an entry in `outcomes` end in a state that is not known.
         """
         with self._changing():
             for cell, of_cell in self._by_cell(keys):
@@ -371,16 +314,9 @@ class Tracker:
         events: Mapping[bytes, TaskEvent],
         undecided: Container[bytes],
     ) -> None:
-        """Take task events.
+        """Take task events of refs by cell.
 
-        Parameters
-        ----------
-        keys
-            Refs by cell.
-        events
-            By task.
-        undecided
-            The ids of tasks whose refs may end otherwise than the event says.
+        The refs of `undecided` tasks may end otherwise than the event of the task.
         """
         if not events:
             return

@@ -117,7 +117,7 @@ class RunningTasks:
         return [(by_id[task], why) for task, why in refused]
 
     def cancel_by_id(
-        self, tasks: Iterable[bytes], *, force: bool = False
+        self, tasks: Iterable[bytes], force: bool = False
     ) -> list[tuple[bytes, str]]:
         """Do as `cancel` does, for the ids of tasks."""
         refused = []

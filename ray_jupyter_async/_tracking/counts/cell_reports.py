@@ -43,20 +43,13 @@ def task_event(states: RefStates, slot: int, event: TaskEvent, *, ended: bool) -
         Whether the task is known to have ended, rather than to be retried.
     """
     records = states.records
-    records.set_run(
-        slot,
-        started=event.started,
-        ended=records.ended_at(slot) if event.ended is None else event.ended,
-        node=event.node,
-        worker=event.worker,
-        attempt=event.attempt,
-    )
+    records.set_run(slot, event)
     line, state = records.lines[slot], RefState(records.state[slot])
     states.changed.add(line.origin)
     if event.ended is not None and ended:
         records.flags[slot] |= TIMED
-    if event.started is not None:
-        line.pace.ran(records.keys[slot], event.started, event.ended)
+    if event.started is not None and (event.ended is not None or not state.settled):
+        line.pace.ran(slot, event.started, event.ended)
     if state is RefState.FAILED and event.failure is not None:
         _explain(states, slot, line, event.failure)
     elif state is RefState.ENDED:

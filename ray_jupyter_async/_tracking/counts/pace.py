@@ -42,33 +42,33 @@ class Pace:
         self._total = 0
         # When each tenth of a second with settled refs began, and how many.
         self._buckets: deque[tuple[float, int]] = deque()
-        self._running: dict[bytes, float] = {}
+        self._running: dict[int, float] = {}
         self._durations: deque[float] = deque(maxlen=_SIBLINGS)
 
-    def settled(self, at: float, keys: Sequence[bytes]) -> None:
-        """Note that refs have settled, the last of them at this time."""
-        if not keys:
+    def settled(self, at: float, slots: Sequence[int]) -> None:
+        """Note that records have settled, the last of them at this time."""
+        if not slots:
             return
-        self._total += len(keys)
+        self._total += len(slots)
         self._last = max(self._last, at)
         buckets = self._buckets
         if buckets and at < buckets[-1][0] + _BUCKET:
-            buckets[-1] = (buckets[-1][0], buckets[-1][1] + len(keys))
+            buckets[-1] = (buckets[-1][0], buckets[-1][1] + len(slots))
         else:
-            buckets.append((at, len(keys)))
+            buckets.append((at, len(slots)))
             while buckets[0][0] < at - WINDOW:
                 buckets.popleft()
         if self._running:
-            for key in keys:
-                started = self._running.pop(key, None)
+            for slot in slots:
+                started = self._running.pop(slot, None)
                 if started is not None:
                     self._durations.append(at - started)
 
-    def ran(self, key: bytes, started: float, ended: float | None) -> None:
+    def ran(self, slot: int, started: float, ended: float | None) -> None:
         """Note since when a task runs, or for how long it ran."""
         if ended is None:
-            self._running[key] = started
-        elif self._running.pop(key, None) is not None or len(self._durations) < 5:
+            self._running[slot] = started
+        elif self._running.pop(slot, None) is not None or len(self._durations) < 5:
             self._durations.append(ended - started)
 
     def estimate(self, now: float, pending: int) -> tuple[float | None, float | None]:

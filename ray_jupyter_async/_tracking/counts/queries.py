@@ -50,7 +50,7 @@ def unexplained(records: Records, cell: Cell, since: float, most: int) -> list[b
     lines = [records.unsettled(line) for line in cell.lines.values()]
     pending = islice(lines[0] if len(lines) == 1 else heapq.merge(*lines), most)
     settled: list[int] = []
-    for slot in records.settled_last():
+    for slot in reversed(records.settled):
         if records.lines[slot].origin is not cell.origin:
             continue
         if SETTLED[records.state[slot]] and not records.flags[slot] & TIMED:

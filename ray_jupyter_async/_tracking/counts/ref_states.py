@@ -76,7 +76,7 @@ class RefStates:
         line.last_change = max(line.last_change, at)
         records.set_state(slot, state, at)
         if SETTLED[state] and not SETTLED[old]:
-            line.pace.settled(at, (records.keys[slot],))
+            line.pace.settled(at, (slot,))
             self.more_awaits.pop(slot, None)
             self.not_awaited(slot, at)
         self.changed.add(line.origin)
@@ -135,10 +135,10 @@ class RefStates:
         state, flags, ended = records.state, records.flags, records.ended
         slots: list[int] = []
         unqueued: list[int] = []
-        keys: list[bytes] = []
+        ends: list[int] = []
         awaited = 0
         last = line.last_change
-        before, shared = BEFORE[new], records.any_shared
+        before, shared = BEFORE[new], bool(records.shared)
         for slot, event in found:
             old = state[slot]
             if not before[old]:
@@ -155,7 +155,7 @@ class RefStates:
                 records.size[slot] = size
             if SETTLED[old]:
                 continue
-            keys.append(event.key)
+            ends.append(slot)
             flag = flags[slot]
             awaited += flag & AWAITED
             if not flag & QUEUED:
@@ -168,8 +168,8 @@ class RefStates:
         counts[new] += len(slots)
         line.last_change = last
         line.records.changed(slots)
-        records.may_evict(unqueued)
-        line.pace.settled(last, keys)
+        records.settled.extend(unqueued)
+        line.pace.settled(last, ends)
         line.clock.fewer(awaited, last)
 
     def learn(
@@ -217,8 +217,6 @@ class RefStates:
         self, slot: int, state: RefState, at: float, failure: Failure | None = None
     ) -> None:
         """Let the other cells that know a ref learn how it has ended."""
-        if not self.records.any_shared:
-            return
-        for other in self.records.slots_of(self.records.keys[slot]):
+        for other in tuple(self.records.shared.get(self.records.keys[slot], ())):
             if other != slot:
                 self.learn(other, state, at, failure)

@@ -15,39 +15,23 @@ _STATES = tuple(RefState)
 
 
 class RefColumns(NamedTuple):
-    """One column for each field of `RefRecord` other than the key.
+    """One column for each field of `RefRecord` other than the key."""
 
-    Attributes
-    ----------
-    index : array of "I"
-        Ascending for new refs.
-    state : array of "B"
-    submitted, started, ended : array of "d"
-        NaN while unknown.
-    node : array of "H"
-        Indices into `words`.
-    worker : array of "I"
-    attempt : array of "B"
-        255 also stands for more.
-    size : array of "d"
-        NaN while unknown.
-    error : array of "H"
-        Indices into `words`.
-    words : sequence of str
-        The first is "". Others may be appended later.
-    """
-
-    # Hides a method of tuples that is of no use here.
+    #: Ascending for new refs. (It hides a method of tuples.)
     index: array[int]  # type: ignore[assignment]
     state: array[int]
+    #: Times, and the size, are NaN while unknown.
     submitted: array[float]
     started: array[float]
     ended: array[float]
+    #: Indices into `words`, as those of `error`.
     node: array[int]
     worker: array[int]
+    #: 255 also stands for more.
     attempt: array[int]
     size: array[float]
     error: array[int]
+    #: The first is "". Others may be appended later.
     words: Sequence[str]
 
     @property

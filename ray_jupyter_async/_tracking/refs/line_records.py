@@ -13,27 +13,18 @@ _SPARE_LOG = 4096
 
 
 class LineRecords:
-    """Which slots belong to a line, and a bounded log of their changes.
-
-    Attributes
-    ----------
-    slots
-        In the order in which they were taken. A slot that was freed may since belong to
-        another line, or stand here twice.
-    made
-        Records ever made, and so the index of the next one.
-    live
-        Records that still exist.
-    settled_first
-        How many of the first slots need no look for records that have not settled.
-    """
+    """Which slots belong to a line, and a bounded log of their changes."""
 
     __slots__ = ("_log", "_log_start", "live", "made", "settled_first", "slots")
 
     def __init__(self) -> None:
+        #: In the order in which they were taken. A slot that was freed may since belong
+        #: to another line, or stand here twice.
         self.slots = array("I")
+        #: Records ever made, which is the index of the next one, and those that exist.
         self.made = 0
         self.live = 0
+        #: How many of the first slots have settled or were freed.
         self.settled_first = 0
         # The slot of each change, and the version before the first of them.
         self._log = array("I")

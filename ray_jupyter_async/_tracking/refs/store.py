@@ -20,6 +20,7 @@ from .transitions import SETTLED
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+    from ..events import TaskEvent
     from ..snapshots import RefState
 
 Number = TypeVar("Number", int, float)
@@ -57,24 +58,13 @@ _NO_LINE = Line("", 0.0, origin=object())
 class Records:
     """The records of all cells.
 
-    Parameters
-    ----------
-    limit
-        How many records are kept. Beyond it the one that settled first is evicted; one
-        that has not settled never is.
-
-    Attributes
-    ----------
-    lines
-        The line of each record.
-    keys
-        The id of the ref of each record.
-    slot_of
-        The slot of each ref's first record, by the ref's id.
+    Beyond `limit` the record that settled first is evicted; one that has not settled
+    never is.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.keys: list[bytes] = []
         self.lines: list[Line] = []
         self.state = array("B")
         self.flags = array("H")
@@ -83,17 +73,18 @@ class Records:
         self.started = array("d")
         self.ended = array("d")
         self.size = array("d")
+        #: The first record of each ref, and all records of refs that have several: few,
+        #: as a rule.
         self.slot_of: dict[bytes, int] = {}
-        # All records of the refs that have several: few, as a rule.
-        self._shared: dict[bytes, list[int]] = {}
-        self.keys: list[bytes] = []
+        self.shared: dict[bytes, list[int]] = {}
+        #: Records that have settled. One that settles again keeps its place.
+        self.settled: deque[int] = deque()
         self._index = array("I")
         self._node = array("H")
         self._worker = array("I")
         self._attempt = array("B")
         self._error = array("H")
         self._free = array("I")
-        self._settled: deque[int] = deque()
         # Texts that many records share, and their indices.
         self._words = [""]
         self._number_of: dict[str, int] = {"": 0}
@@ -101,14 +92,9 @@ class Records:
     def __len__(self) -> int:
         return len(self.keys) - len(self._free)
 
-    @property
-    def any_shared(self) -> bool:
-        """Whether any ref has records in several cells."""
-        return bool(self._shared)
-
     def slots_of(self, key: bytes) -> Sequence[int]:
         """Return all records of a ref: one for each cell that knows it."""
-        shared = self._shared.get(key)
+        shared = self.shared.get(key)
         if shared is not None:
             return tuple(shared)
         slot = self.slot_of.get(key)
@@ -119,7 +105,7 @@ class Records:
         slot = self.slot_of.get(key)
         if slot is None or self.lines[slot].origin is origin:
             return slot
-        for other in self._shared.get(key, ()):
+        for other in self.shared.get(key, ()):
             if self.lines[other].origin is origin:
                 return other
         return None
@@ -129,21 +115,8 @@ class Records:
     ) -> tuple[Sequence[int], int]:
         """Make records, evicting old ones if there are too many.
 
-        Parameters
-        ----------
-        line
-            The line of all.
-        times
-            When each ref was submitted, by id.
-        state
-            The state of all.
-
-        Returns
-        -------
-        sequence of int
-            The slots.
-        int
-            How many of the refs other cells know, too.
+        `times` is when each ref was submitted. Returns the slots, and how many of the
+        refs other cells know, too.
         """
         count = len(times)
         self._make_room(count)
@@ -197,18 +170,7 @@ class Records:
             self.ended[slot] = at
         if not self.flags[slot] & QUEUED:
             self.flags[slot] |= QUEUED
-            self._settled.append(slot)
-
-    def may_evict(self, slots: Iterable[int]) -> None:
-        """Queue records that have settled; each has just got its `QUEUED`."""
-        self._settled.extend(slots)
-
-    def settled_last(self) -> Iterator[int]:
-        """Iterate over the records that have settled, the last one first.
-
-        One that has settled again stands where it did the first time.
-        """
-        return reversed(self._settled)
+            self.settled.append(slot)
 
     def of(self, line: Line) -> Iterator[int]:
         """Iterate over the records of a line, each once."""
@@ -244,34 +206,27 @@ class Records:
         )
         self._changed(slot)
 
-    def set_run(
-        self,
-        slot: int,
-        *,
-        started: float | None,
-        ended: float | None,
-        node: str,
-        worker: int,
-        attempt: int,
-    ) -> None:
-        """Set where and when the task ran; times are None while unknown."""
-        new = (started, ended, self._number(node), worker, min(attempt, _MOST_ATTEMPTS))
-        if new == (
+    def set_run(self, slot: int, event: TaskEvent) -> None:
+        """Set where and when the task ran; an end stays until a better one is known."""
+        known = _or_none(self.ended[slot])
+        ended = known if event.ended is None else event.ended
+        place = (
+            self._number(event.node),
+            event.worker,
+            min(event.attempt, _MOST_ATTEMPTS),
+        )
+        if (event.started, ended, *place) == (
             _or_none(self.started[slot]),
-            _or_none(self.ended[slot]),
+            known,
             self._node[slot],
             self._worker[slot],
             self._attempt[slot],
         ):
             return
-        self.started[slot] = nan if started is None else started
+        self.started[slot] = nan if event.started is None else event.started
         self.ended[slot] = nan if ended is None else ended
-        self._node[slot], self._worker[slot], self._attempt[slot] = new[2:]
+        self._node[slot], self._worker[slot], self._attempt[slot] = place
         self._changed(slot)
-
-    def ended_at(self, slot: int) -> float | None:
-        """Return when the task ended, None while unknown."""
-        return _or_none(self.ended[slot])
 
     def remove_all(self, lines: Iterable[Line]) -> None:
         """Drop the records of lines; walks over all settled records once."""
@@ -280,22 +235,14 @@ class Records:
                 self._drop(slot, line)
             line.records.slots = array("I")
         # Their places in the queue must not stand for the next users of the slots.
-        self._settled = deque(
-            slot for slot in self._settled if self.lines[slot] is not _NO_LINE
+        self.settled = deque(
+            slot for slot in self.settled if self.lines[slot] is not _NO_LINE
         )
 
     def read(self, line: Line, since: int) -> tuple[RefColumns, int]:
         """Return the records of a line that changed after a version, and its version.
 
-        Those that were made since then are in their order. Times count from the line's
-        `first_awaited`.
-
-        Parameters
-        ----------
-        line
-            The line.
-        since
-            A version that this returned before, or 0 for all.
+        New records are in their order. Times count from the line's `first_awaited`.
         """
         places = _places(self._changed_since(line, since))
         clock = line.first_awaited
@@ -334,15 +281,15 @@ class Records:
             return 0
         for key, slot in zip(keys, slots, strict=True):
             if key in again:
-                self._shared.setdefault(key, [slot_of[key]]).append(slot)
+                self.shared.setdefault(key, [slot_of[key]]).append(slot)
                 self.flags[slot] |= AGAIN
             else:
                 slot_of[key] = slot
         return len(again)
 
     def _make_room(self, count: int) -> None:
-        while self._settled and len(self) + count > self.limit:
-            slot = self._settled.popleft()
+        while self.settled and len(self) + count > self.limit:
+            slot = self.settled.popleft()
             self.flags[slot] &= ~QUEUED
             # It may be pending again.
             if SETTLED[self.state[slot]]:
@@ -350,14 +297,14 @@ class Records:
 
     def _drop(self, slot: int, line: Line) -> None:
         key = self.keys[slot]
-        shared = self._shared.get(key)
+        shared = self.shared.get(key)
         if shared is None:
             del self.slot_of[key]
         else:
             shared.remove(slot)
             self.slot_of[key] = shared[0]
             if len(shared) == 1:
-                del self._shared[key]
+                del self.shared[key]
         line.records.live -= 1
         self.lines[slot] = _NO_LINE
         self.keys[slot] = b""
