@@ -6,6 +6,7 @@ Importing this package imports no Jupyter package: `%load_ext` does.
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,8 @@ __all__ = [
     "patch",
     "patched",
     "progress",
-    "retried",
     "stream",
+    "take_retried",
     "terminal_progress",
     "unload_ipython_extension",
     "unpatch",
@@ -111,20 +112,31 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     show(refs)
 
 
-def retried() -> list[ObjectRef[Any]]:
+def take_retried() -> list[ObjectRef[Any]]:
     """Return and clear the refs of the tasks that "Retry failed" has submitted again.
 
     They are in the order of the clicks. Until this call they are kept, so that their
-    results stay.
+    results stay; the next call returns only those of later clicks.
 
     Raises
     ------
     RuntimeError
         Before `%load_ext ray_jupyter_async`, and in a script.
     """
-    from ._notebook.extension import retried as take
+    from ._notebook.extension import take_retried as take
 
     return take()
+
+
+def retried() -> list[ObjectRef[Any]]:
+    """Do as `take_retried`; the deprecated name."""
+    warnings.warn(
+        "retried() is deprecated and will be removed in the next version. "
+        "Use take_retried().",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return take_retried()
 
 
 def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:

@@ -250,9 +250,9 @@ def test_failed_tasks_are_submitted_again_by_a_click(cells):
     ]
     # The new refs are reachable, once.
     took = cells.ok(
-        "from ray_jupyter_async import retried\n"
-        "again = retried()\n"
-        "print(ray.get(again), retried())\n"
+        "from ray_jupyter_async import take_retried\n"
+        "again = take_retried()\n"
+        "print(ray.get(again), take_retried())\n"
         "del again, refs"
     )
     assert took.stdout == "[1, 2] []\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 
+import ray_jupyter_async
 from harness.polling import poll
 from ray_jupyter_async._awaiting.events import origin
 from ray_jupyter_async._awaiting.fetch.watch import watch_ready
@@ -263,3 +264,11 @@ def test_what_is_kept_is_bounded():
     for number in range(5_000):
         kept.keep(b"%d" % number, function, "", (number,), None, {})
     assert kept.tasks() == [b"%d" % number for number in range(4_000, 5_000)]
+
+
+def test_old_name_of_take_retried_warns():
+    with (
+        pytest.warns(DeprecationWarning, match=r"Use take_retried\(\)"),
+        pytest.raises(RuntimeError, match="%load_ext"),
+    ):
+        ray_jupyter_async.retried()

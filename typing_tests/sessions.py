@@ -26,7 +26,7 @@ def patching() -> None:
 def showing() -> None:
     assert_type(rja.progress(), None)
     assert_type(rja.progress([number, text]), None)
-    assert_type(rja.retried(), list[ObjectRef[Any]])
+    assert_type(rja.take_retried(), list[ObjectRef[Any]])
     assert_type(rja.terminal_progress(delay=1), AbstractContextManager[None])
     rja.progress(number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     rja.terminal_progress(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -74,15 +74,12 @@ def progress(refs: Iterable[Ref] | None = None) -> None:
     _loaded.show_progress(None if refs is None else list(refs))
 
 
-def retried() -> list[Ref]:
-    """Return the refs of the retries since the last call.
-
-    See `ray_jupyter_async.retried`.
-    """
+def take_retried() -> list[Ref]:
+    """Return and clear the refs of retries; see `ray_jupyter_async.take_retried`."""
     if _loaded is None:
         raise RuntimeError(
-            "retried() knows the retries of a notebook: run "
-            "%load_ext ray_jupyter_async first"
+            "take_retried() returns the retries of a notebook. Run "
+            "%load_ext ray_jupyter_async first."
         )
     return _loaded.retries.take()
 
