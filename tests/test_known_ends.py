@@ -211,3 +211,12 @@ def test_value_of_a_blocking_call_is_no_unknown_end(cell):
     tracker.record([settled(Outcome.RESOLVED, cell=cell, kind="got")])
     assert in_cell(tracker) == {"resolved" if cell == "cell" else "ready": 1}
     assert [known.origin for known in tracker.snapshot().cells] == ["cell"]
+
+
+def test_value_of_a_blocking_call_is_known_beside_an_await():
+    tracker = tracker_of()
+    tracker.record([awaited("first")])
+    tracker.adopt("second", [REF])
+    tracker.record([settled(Outcome.RESOLVED, cell="other", kind="got")])
+    assert in_cell(tracker, "first") == {"pending": 1}
+    assert in_cell(tracker, "second") == {"ready": 1}

@@ -64,7 +64,7 @@ def explain(tracker, number, what, running=()):
     tracker.explain({"cell": [key(number)]}, {key(number)[:24]: what}, running)
 
 
-def test_only_what_has_changed_is_read(tracker):
+def test_read_returns_only_changes(tracker):
     tracker.record([awaited(0), awaited(1, at=2.0)])
     rows, version = tracker.read_refs("cell", "f")
     assert [(row.index, row.key, row.submitted) for row in rows] == [
@@ -80,7 +80,7 @@ def test_only_what_has_changed_is_read(tracker):
     assert len(tracker.read_refs("cell", "f", 0)[0]) == 2
 
 
-def test_a_version_of_long_ago_gives_all(tracker):
+def test_old_version_reads_all(tracker):
     tracker.record([awaited(0), awaited(1)])
     _, version = tracker.read_refs("cell", "f")
     for _ in range(5000):
@@ -90,11 +90,11 @@ def test_a_version_of_long_ago_gives_all(tracker):
     assert {row.index for row in rows} == {0, 1}
 
 
-def test_an_unknown_line_has_no_refs(tracker):
+def test_unknown_line_has_no_refs(tracker):
     assert tracker.read_refs("cell", "f") == ([], 0)
 
 
-def test_what_is_pending_again_is_not_evicted():
+def test_ref_that_is_pending_again_is_not_evicted():
     tracker = Tracker(lambda _key: "f", limit=10)
     tracker.record([awaited(0), settled(0, outcome=Outcome.CANCELLED), awaited(0)])
     for number in range(1, 50):
@@ -105,7 +105,7 @@ def test_what_is_pending_again_is_not_evicted():
     assert not rows[0].state.settled
 
 
-def test_a_record_in_the_place_of_another_has_nothing_of_it():
+def test_reused_slot_has_nothing_of_its_last_record():
     records = Records(limit=1)
     line = Line("f", 0.0)
     (old,), _ = records.new(line, {key(0): 0.0}, RefState.PENDING_NODE)
@@ -125,7 +125,7 @@ def test_a_record_in_the_place_of_another_has_nothing_of_it():
     )
 
 
-def test_places_that_were_given_back_are_no_longer_queued():
+def test_freed_slots_are_no_longer_queued():
     records = Records(limit=100)
     line = Line("f", 0.0)
     times = {key(number): 0.0 for number in range(10)}
@@ -152,7 +152,7 @@ def test_texts_and_attempts_are_bounded():
     assert list(columns.attempt) == [255]
 
 
-def test_old_cells_give_their_records_back():
+def test_old_cells_free_their_records():
     tracker = Tracker(lambda _key: "f", keep_cells=2)
     for cell in range(10):
         tracker.record([awaited(i, cell=cell) for i in range(50)])
@@ -165,7 +165,7 @@ def test_old_cells_give_their_records_back():
     ]
 
 
-def test_events_tell_where_and_when_a_task_ran(tracker):
+def test_event_says_where_and_when_a_task_ran(tracker):
     tracker.record([awaited(0, at=10.0)])
     explain(tracker, 0, event(RefState.RUNNING, started=11.0, node="n", worker=7))
     (row,), _ = tracker.read_refs("cell", "f")
@@ -181,7 +181,7 @@ def test_events_tell_where_and_when_a_task_ran(tracker):
     assert (row.state, row.ended) == (RefState.RESOLVED, 3.0)
 
 
-def test_a_failed_attempt_of_a_task_that_runs_on_settles_nothing(tracker):
+def test_failed_attempt_settles_nothing(tracker):
     tracker.adopt("cell", [key(0)])
     failed = event(RefState.FAILED, "FAILED", failure=Failure("worker died"))
     explain(tracker, 0, failed, running={key(0)[:24]})
@@ -190,7 +190,7 @@ def test_a_failed_attempt_of_a_task_that_runs_on_settles_nothing(tracker):
     assert tracker.read_cell("cell").lines[0].failed == 1
 
 
-def test_an_error_that_only_ray_has_named_is_told_better_by_events(tracker):
+def test_event_names_an_error_better_than_ray(tracker):
     tracker.adopt("cell", [key(0)])
     unnamed = describe_text("TASK_EXECUTION_EXCEPTION", "")
     tracker.end_finished({"cell": [key(0)]}, set(), {key(0): unnamed})
@@ -223,7 +223,7 @@ def test_event_says_that_a_task_was_cancelled(tracker):
     assert (line.cancelled, line.unknown) == (1, 0)
 
 
-def test_the_pace_is_what_settled_lately(tracker):
+def test_rate_is_of_the_last_seconds(tracker):
     pace = Pace(0.0)
     assert pace.estimate(1.0, pending=5) == (None, None)
     for tenth in range(600):
@@ -232,7 +232,7 @@ def test_the_pace_is_what_settled_lately(tracker):
     assert pace.estimate(60.0, pending=0) == (pytest.approx(10.0, rel=0.01), None)
 
 
-def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
+def test_time_left_is_at_least_the_silence():
     pace = Pace(0.0)
     for _ in range(1000):
         pace.settled(1.0, [0])
@@ -242,14 +242,14 @@ def test_what_keeps_us_waiting_is_expected_to_do_so_for_as_long_again():
     assert (rate, left) == (0.0, None)
 
 
-def test_what_the_pace_remembers_is_bounded():
+def test_pace_is_bounded():
     pace = Pace(0.0)
     for second in range(10_000):
         pace.settled(float(second), [second])
     assert len(pace._buckets) < 40
 
 
-def test_a_straggler_has_siblings_and_has_run_for_a_second():
+def test_straggler_has_siblings_and_runs_for_a_second():
     pace = Pace(0.0)
     pace.ran(9, 0.0, None)
     for number in range(2):
@@ -260,7 +260,7 @@ def test_a_straggler_has_siblings_and_has_run_for_a_second():
     assert pace.stragglers(1.1) == 1
 
 
-def test_one_slow_sibling_makes_no_other_less_of_a_straggler():
+def test_straggler_is_measured_by_the_median():
     pace = Pace(0.0)
     pace.ran(9, 0.0, None)
     for number, seconds in enumerate([1.0, 1.0, 1.0, 100.0]):
@@ -268,7 +268,7 @@ def test_one_slow_sibling_makes_no_other_less_of_a_straggler():
     assert pace.stragglers(3.1) == 1
 
 
-def test_a_straggler_runs_for_three_times_the_median():
+def test_straggler_runs_for_three_medians():
     pace = Pace(0.0)
     pace.ran(9, 0.0, None)
     assert pace.stragglers(100.0) == 0
@@ -278,6 +278,18 @@ def test_a_straggler_runs_for_three_times_the_median():
     assert pace.stragglers(6.1) == 1
     pace.settled(7.0, [9])
     assert pace.stragglers(100.0) == 0
+
+
+def test_late_event_makes_no_straggler(tracker):
+    tracker.record([awaited(number) for number in range(5)])
+    for number in range(3):
+        tracker.record([settled(number)])
+        explain(tracker, number, event(RefState.READY, started=0.0, ended=0.1))
+    tracker.record([settled(3)])
+    explain(tracker, 3, event(RefState.RUNNING, started=0.0))
+    explain(tracker, 4, event(RefState.RUNNING, started=0.0))
+    (line,) = tracker.read_cell("cell").lines
+    assert (line.running, line.stragglers) == (1, 1)
 
 
 def test_error_groups_are_bounded():
@@ -291,7 +303,7 @@ def test_error_groups_are_bounded():
     assert {group.kind for group in told} >= {"ValueError", OTHER_ERRORS}
 
 
-def test_an_error_taken_back_is_taken_from_the_group_that_counted_it():
+def test_error_is_removed_from_its_group():
     groups = ErrorGroups()
     for number in range(MAX_GROUPS + 2):
         groups.add(Failure("ValueError", f"{number}"), None)
@@ -314,13 +326,13 @@ def test_error_groups_are_merged_most_frequent_first():
     assert [(g.kind, g.count) for g in one.read()] == [("B", 4), ("A", 3)]
 
 
-def test_the_short_traceback_ends_with_the_last_frames():
+def test_short_traceback_has_the_last_frames():
     frames = [f'  File "/home/me/work.py", line {i}, in f' for i in range(1, 50)]
     told = short_traceback("\n".join([*frames, "ValueError: no"])).splitlines()
     assert told == [*frames[-6:], "ValueError: no"]
 
 
-def test_a_long_traceback_is_cut():
+def test_long_traceback_is_cut():
     groups = ErrorGroups()
     groups.add(Failure.of("E", "m", "x" * 10**6), None)
     (group,) = groups.read()
@@ -328,7 +340,7 @@ def test_a_long_traceback_is_cut():
     assert len(group.short) < 3_000
 
 
-def test_the_short_traceback_has_the_users_frames_only():
+def test_short_traceback_has_only_the_users_frames():
     full = (
         "\x1b[36mray::f()\x1b[39m (pid=1, ip=127.0.0.1)\n"
         '  File "/home/me/work.py", line 3, in f\n'

@@ -82,7 +82,7 @@ def path(tmp_path):
     return tmp_path / "needed"
 
 
-def test_what_failed_runs_again_with_the_same_arguments(notebook, path):
+def test_failed_tasks_run_again_with_their_arguments(notebook, path):
     reader = Reader.remote()
     values = (True, "two", None, (b"3", 4.5, 6j))
     refs = [
@@ -113,7 +113,7 @@ def test_what_failed_runs_again_with_the_same_arguments(notebook, path):
     assert notebook.retry("need") == (0, [kept_arguments.AGAIN] * 2)
 
 
-def test_a_retry_that_fails_can_be_retried_in_its_own_line(notebook, path):
+def test_failed_retry_can_be_retried_in_its_line(notebook, path):
     notebook.watch(need.remote(str(path)))
     assert notebook.retry("need") == (1, [])
     notebook.wait_for("need (retry)")
@@ -148,7 +148,7 @@ class _Subclass(str):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_arguments_that_are_large_or_no_plain_values_are_not_kept(value):
+def test_large_or_other_arguments_are_not_kept(value):
     def function():
         pass
 
@@ -160,7 +160,7 @@ def test_arguments_that_are_large_or_no_plain_values_are_not_kept(value):
 
 
 @pytest.mark.parametrize("args", [(0,) * 9, ((0,) * 4, (0,) * 4)])
-def test_arguments_are_kept_if_they_are_few_those_in_tuples_counted(args):
+def test_many_arguments_are_not_kept(args):
     def function():
         pass
 
@@ -173,7 +173,7 @@ def test_arguments_are_kept_if_they_are_few_those_in_tuples_counted(args):
     assert kept.tasks() == [b"few"]
 
 
-def test_arguments_that_change_later_are_kept_as_they_were():
+def test_arguments_are_kept_as_they_were():
     given = []
 
     class Function:
@@ -190,7 +190,7 @@ def test_arguments_that_change_later_are_kept_as_they_were():
     assert given == [((1,), {"value": 1}, {"name": "name"})]
 
 
-def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
+def test_other_arguments_are_not_pinned(notebook, path):
     counts = ray._private.worker.global_worker.core_worker.get_all_reference_counts
     put = ray.put(b"value")
     array = bytearray(10_000)
@@ -213,7 +213,7 @@ def test_nothing_of_what_is_not_kept_is_pinned(notebook, path):
     poll(lambda: key not in counts(), what="the argument to be released")
 
 
-def test_neither_actors_nor_functions_are_kept_alive(notebook, path):
+def test_actors_and_functions_are_not_pinned(notebook, path):
     @ray.remote(num_cpus=0, max_retries=0)
     def inner(path):
         raise ValueError(path)
@@ -233,7 +233,7 @@ def test_neither_actors_nor_functions_are_kept_alive(notebook, path):
     assert notebook.retry("inner") == (0, [kept_arguments.GONE])
 
 
-def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
+def test_generators_and_untracked_tasks_are_refused(notebook, path):
     @ray.remote(num_cpus=0, max_retries=0)
     def items():
         yield 1
@@ -256,7 +256,7 @@ def test_generators_and_what_was_not_tracked_are_refused(notebook, path):
     assert notebook.retry("other refs") == (0, [kept_arguments.TOO_LONG_AGO])
 
 
-def test_what_is_kept_is_bounded():
+def test_kept_arguments_are_bounded():
     def function():
         pass
 

@@ -60,7 +60,7 @@ def errors(tracker, cell="cell", name="f"):
     return {group.kind: group.count for group in line(tracker, cell, name).errors}
 
 
-def test_an_await_is_pending(tracker):
+def test_await_is_pending(tracker):
     tracker.record([awaited(b"f-1"), awaited(b"f-2")])
     assert counts(tracker) == {"pending": 2}
 
@@ -74,7 +74,7 @@ def test_an_await_is_pending(tracker):
         (Outcome.FAILED, "TaskCancelledError", "cancelled"),
     ],
 )
-def test_an_outcome_is_counted(tracker, outcome, error, state):
+def test_outcome_is_counted(tracker, outcome, error, state):
     tracker.record([awaited(b"f-1"), settled(b"f-1", outcome, error)])
     assert counts(tracker) == {state: 1}
 
@@ -92,31 +92,31 @@ def test_cells_are_apart(tracker):
     assert counts(tracker, "b") == {"pending": 1}
 
 
-def test_error_classes_are_counted_most_frequent_first(tracker):
+def test_errors_are_counted_most_frequent_first(tracker):
     for key, error in ((b"f-1", "KeyError"), (b"f-2", "OSError"), (b"f-3", "OSError")):
         tracker.record([awaited(key), settled(key, Outcome.FAILED, error)])
     assert errors(tracker) == {"OSError": 2, "KeyError": 1}
 
 
-def test_a_ref_awaited_twice_at_once_counts_once(tracker):
+def test_ref_awaited_twice_at_once_counts_once(tracker):
     tracker.record([awaited(b"f-1"), awaited(b"f-1")])
     assert line(tracker).total == 1
     tracker.record([settled(b"f-1"), settled(b"f-1")])
     assert counts(tracker) == {"resolved": 1}
 
 
-def test_a_ref_awaited_again_after_it_resolved_counts_once(tracker):
+def test_resolved_ref_awaited_again_counts_once(tracker):
     tracker.record([awaited(b"f-1"), settled(b"f-1")] * 3)
     assert counts(tracker) == {"resolved": 1}
 
 
-def test_a_dropped_await_beside_another_leaves_the_ref_pending(tracker):
+def test_ref_with_another_await_stays_pending(tracker):
     tracker.record([awaited(b"f-1"), awaited(b"f-1")])
     tracker.record([settled(b"f-1", Outcome.CANCELLED)])
     assert counts(tracker) == {"pending": 1}
 
 
-def test_a_ref_awaited_again_after_its_await_was_dropped_is_pending(tracker):
+def test_ref_whose_await_was_dropped_can_be_awaited(tracker):
     tracker.record([awaited(b"f-1"), settled(b"f-1", Outcome.CANCELLED)])
     tracker.record([awaited(b"f-1")])
     assert counts(tracker) == {"pending": 1}
@@ -125,7 +125,7 @@ def test_a_ref_awaited_again_after_its_await_was_dropped_is_pending(tracker):
 
 
 def submitter(key, cell="cell"):
-    """Give a tracker and the ids of a task's return and of one of its items."""
+    """Return a tracker that has seen a submission."""
     fresh = [Submission(key, 1, "f", cell, 0.0, True)]
     taken = iter([fresh])
     return Tracker(lambda _key: "f", take_submitted=lambda: next(taken, ()))
@@ -135,7 +135,7 @@ TASK = b"f-1".ljust(24, b"-")
 REF, ITEM = return_id(TASK), return_id(TASK, 5)
 
 
-def test_a_task_runs_on_when_its_await_is_dropped():
+def test_task_runs_on_when_its_await_is_dropped():
     tracker = submitter(REF)
     tracker.record([awaited(REF, at=1.0), settled(REF, Outcome.CANCELLED, at=3.0)])
     assert counts(tracker) == {"pending": 1}
@@ -149,7 +149,7 @@ def test_a_task_runs_on_when_its_await_is_dropped():
 
 
 @pytest.mark.parametrize("key", [REF, ITEM])
-def test_what_another_cell_has_submitted_is_followed_after_a_dropped_await(key):
+def test_task_of_another_cell_is_followed(key):
     tracker = submitter(REF, cell="first")
     tracker.record([awaited(key), settled(key, Outcome.CANCELLED)])
     assert counts(tracker) == {"pending": 1}
@@ -160,7 +160,7 @@ def test_what_another_cell_has_submitted_is_followed_after_a_dropped_await(key):
 @pytest.mark.parametrize(
     "error", ["ObjectRefStreamEndOfStreamError", "END_OF_STREAMING_GENERATOR"]
 )
-def test_what_follows_the_last_item_of_a_generator_is_no_item(error):
+def test_end_of_a_generator_is_no_item(error):
     tracker = submitter(REF)
     tracker.record([awaited(ITEM), settled(ITEM)])
     end = return_id(TASK, 6)
@@ -186,7 +186,7 @@ def test_task_that_was_asked_to_end_is_what_its_object_is(outcomes, state):
     assert counts(tracker) == {state: 1}
 
 
-def test_a_settled_await_that_never_began_is_passed_over(tracker):
+def test_end_of_an_unknown_await_is_ignored(tracker):
     tracker.record([awaited(b"f-1"), settled(b"f-2")])
     assert counts(tracker) == {"pending": 1}
 
@@ -197,7 +197,7 @@ def test_totals_survive_the_end_of_the_cell(tracker):
     assert counts(tracker) == {"resolved": 1}
 
 
-def test_elapsed_runs_from_the_first_await_to_the_last_end(tracker):
+def test_elapsed_is_from_first_await_to_last_end(tracker):
     tracker.record([awaited(b"f-1", at=10.0), awaited(b"f-2", at=11.0)])
     assert line(tracker).elapsed(now=14.0) == 4.0
     tracker.record([settled(b"f-1", at=12.0), settled(b"f-2", at=13.0)])
@@ -210,7 +210,7 @@ def test_waited_leaves_out_the_time_between_awaits(tracker):
     assert tracker.read_cell("cell").waited == 0.5
 
 
-def test_a_name_per_task_does_not_make_a_line_per_task(tracker):
+def test_lines_are_bounded(tracker):
     tracker.record([awaited(b"task%d-1" % i) for i in range(1000)])
     lines = tracker.read_cell("cell").lines
     assert len(lines) <= MAX_LINES + 1
@@ -235,7 +235,7 @@ def test_ref_of_many_retired_cells_counts_once():
     assert [line.resolved for line in tracker.snapshot().totals] == [1]
 
 
-def test_an_old_cell_with_something_pending_stays():
+def test_old_cell_with_pending_refs_stays():
     tracker = Tracker(name_of, keep_cells=2)
     tracker.record([awaited(b"f-1", cell="old")])
     for cell in range(5):
@@ -245,7 +245,7 @@ def test_an_old_cell_with_something_pending_stays():
     assert counts(tracker, "old") == {"resolved": 1}
 
 
-def test_records_that_nobody_drains_do_not_grow(tracker, monkeypatch):
+def test_undrained_inbox_is_bounded(tracker, monkeypatch):
     monkeypatch.setattr(inbox_module, "_DRAIN_ABOVE", 100)
     monkeypatch.setattr(inbox_module, "_DRAIN_EVERY", 0.0)
     for _ in range(1000):
@@ -253,7 +253,7 @@ def test_records_that_nobody_drains_do_not_grow(tracker, monkeypatch):
         assert len(tracker._inbox._batches) <= 60
 
 
-def test_recording_while_another_thread_drains_does_not_block(tracker):
+def test_record_does_not_wait_for_the_lock(tracker):
     with tracker._lock:
         recorder = threading.Thread(target=tracker.record, args=([awaited(b"f-1")],))
         recorder.start()
@@ -261,7 +261,7 @@ def test_recording_while_another_thread_drains_does_not_block(tracker):
         assert not recorder.is_alive()
 
 
-def test_a_long_running_cell_stays_bounded():
+def test_long_running_cell_is_bounded():
     tracker = Tracker(name_of, limit=1000)
     tracemalloc.start()
     try:
@@ -294,14 +294,14 @@ def test_records_of_many_threads_all_count(tracker):
     assert counts(tracker) == {"resolved": 4000}
 
 
-def test_on_record_is_told_of_records(tracker):
-    told = []
-    tracker.on_record = lambda: told.append(1)
+def test_on_record_is_called(tracker):
+    called = []
+    tracker.on_record = lambda: called.append(1)
     tracker.record([awaited(b"f-1")])
-    assert told == [1]
+    assert called == [1]
 
 
-def test_a_watched_ref_is_pending_until_it_is_ready(tracker):
+def test_watched_ref_is_pending_until_it_is_ready(tracker):
     ready = []
 
     def watcher(refs, callback, released):
@@ -316,7 +316,7 @@ def test_a_watched_ref_is_pending_until_it_is_ready(tracker):
     assert errors(tracker) == {"ValueError": 1}
 
 
-def test_a_watched_ref_that_is_let_go_of_is_released(tracker):
+def test_watched_ref_that_was_dropped_is_released(tracker):
     def watcher(refs, callback, released):
         callback(b"f-1", VALUE)
         released(b"f-2")
@@ -327,7 +327,7 @@ def test_a_watched_ref_that_is_let_go_of_is_released(tracker):
     assert tracker.read_cell("cell").settled
 
 
-def test_all_watches_can_be_ended_at_once(tracker):
+def test_watches_end_together(tracker):
     ended = []
 
     def watcher(refs, callback, released):
@@ -341,7 +341,7 @@ def test_all_watches_can_be_ended_at_once(tracker):
     assert tracker.read_cell("cell").settled
 
 
-def test_a_watched_ref_counts_as_resolved_once_its_value_is_awaited(tracker):
+def test_watched_ref_is_resolved_by_an_await(tracker):
     def watcher(refs, callback, released):
         callback(b"f-1", None)
         return lambda: None
@@ -369,7 +369,7 @@ def test_watched_object_counts_as_what_it_is(tracker, what, state, said):
     assert errors(tracker) == said
 
 
-def test_the_end_of_a_watch_takes_back_what_was_not_ready(tracker):
+def test_end_of_a_watch_releases_unready_refs(tracker):
     def watcher(refs, callback, released):
         callback(b"f-1", VALUE)
         return lambda: None
@@ -381,7 +381,7 @@ def test_the_end_of_a_watch_takes_back_what_was_not_ready(tracker):
     assert tracker.read_cell("cell").settled
 
 
-def test_a_watch_that_cannot_begin_leaves_nothing_pending(tracker):
+def test_failed_watch_leaves_nothing_pending(tracker):
     def watcher(refs, callback, released):
         raise TypeError("not a ref")
 
@@ -390,7 +390,7 @@ def test_a_watch_that_cannot_begin_leaves_nothing_pending(tracker):
     assert tracker.read_cell("cell").settled
 
 
-def test_a_million_refs_leave_totals_and_the_last_records():
+def test_million_refs_leave_the_last_records():
     tracker = Tracker(name_of, limit=10_000)
     pending = [b"f-pending-%d" % i for i in range(10)]
     tracker.record([awaited(key) for key in pending])
@@ -412,3 +412,19 @@ def test_a_million_refs_leave_totals_and_the_last_records():
     assert len(line.records.slots) <= 21_000
     assert len(line.records._log) <= 30_000
     assert len(line.pace._buckets) <= 301
+
+
+def test_unexplained_refs_are_the_first_of_all_lines(tracker):
+    keys = [b"%s-%d" % (name, i) for i in range(3) for name in (b"f", b"g")]
+    for key in keys:
+        tracker.record([awaited(key)])
+    tracker.record([settled(keys[0])])
+    assert tracker.unexplained(["cell"], 1.0, 3) == {"cell": keys[1:4]}
+
+
+def test_reused_slots_are_in_question_once():
+    tracker = Tracker(name_of, limit=2)
+    for i in range(9):
+        tracker.record([awaited(b"f-%d" % i), settled(b"f-%d" % i)])
+    tracker.record([awaited(b"f-9"), awaited(b"f-10")])
+    assert tracker.unexplained(["cell"], 1.0, 9) == {"cell": [b"f-9", b"f-10"]}

@@ -173,9 +173,8 @@ class Records:
             self.settled.append(slot)
 
     def of(self, line: Line) -> Iterator[int]:
-        """Iterate over the records of a line, each once."""
-        lines = self.lines
-        return (s for s in dict.fromkeys(line.records.slots) if lines[s] is line)
+        """Iterate over the records of a line, each once, in their order."""
+        return self._of(line, line.records.slots)
 
     def unsettled(self, line: Line) -> Iterator[int]:
         """Iterate over the records of a line that have not settled, in their order.
@@ -189,10 +188,10 @@ class Records:
         ):
             first += 1
         line.records.settled_first = first
-        left = (slot for slot in slots[first:] if not SETTLED[state[slot]])
-        if line.records.live == len(slots):
-            return left
-        return iter(dict.fromkeys(slot for slot in left if lines[slot] is line))
+        left = slots[first:]
+        if line.records.live < len(slots):
+            left = array("I", self._of(line, left))
+        return (slot for slot in left if not SETTLED[state[slot]])
 
     def error(self, slot: int) -> str:
         """Return the error's text, "" if there is none."""
@@ -268,6 +267,11 @@ class Records:
     def _changed_since(self, line: Line, since: int) -> list[int]:
         lines = self.lines
         return [s for s in line.records.changed_since(since) if lines[s] is line]
+
+    def _of(self, line: Line, slots: array[int]) -> Iterator[int]:
+        # A slot that stands there twice was freed and taken again.
+        lines, last = self.lines, dict.fromkeys(reversed(slots))
+        return (slot for slot in reversed(last) if lines[slot] is line)
 
     def _changed(self, slot: int) -> None:
         self.lines[slot].records.changed((slot,))
