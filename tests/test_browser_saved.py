@@ -1,13 +1,13 @@
-"""Saved notebooks: what a run without a front end keeps, and how it reads again.
+"""Saved notebooks: what a run without a front end keeps, and how it reads.
 
-A notebook is run by papermill; its file is then opened in a real JupyterLab that
-has no kernel for it, as one that somebody else has sent. Screenshots are for
-people, in the folder of `harness.browser`.
+papermill runs a notebook; a real JupyterLab then opens its file without a kernel.
+Screenshots are for people, in the folder of `harness.browser`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -38,8 +38,8 @@ class Scorer:
         time.sleep(0.1)
 """
 
-# The last task outlasts the others by more than the second within which their
-# workers have told when and where they ran.
+# The last task outlasts the others by more than the second within which workers report
+# when and where tasks ran.
 CELL = """
 scorer = Scorer.remote()
 long = fetch.options(name="a_function_whose_name_tells_all_that_it_does")
@@ -50,7 +50,7 @@ refs += [scorer.score.remote(), long.remote(2)]
 await asyncio.gather(*refs, unwanted, return_exceptions=True);
 """
 
-# By name: done of all, and what is said of them.
+# By name: the counts, and the state.
 ROWS = {
     "fetch": ("6/6", "all done"),
     "parse": ("2/3", "1 failed (KeyError)"),
@@ -80,18 +80,24 @@ def saved():
         return (folder / "out.ipynb").read_text(encoding="utf-8")
 
 
-def test_papermill_keeps_what_a_cell_has_become(saved):
+def bundle_of(saved):
+    """Return the data of the cell's one output."""
     (output,) = nbformat.reads(saved, as_version=4).cells[1].outputs
     assert output.output_type == "display_data"
-    assert set(output.data) == {"text/plain", "text/html"}
-    text = output.data["text/plain"]
+    return output.data
+
+
+def test_papermill_keeps_the_end_of_a_cell(saved):
+    data = bundle_of(saved)
+    assert set(data) == {"text/plain", "text/html"}
+    text = data["text/plain"]
     assert "\n10 of 12 refs done in " in text
     assert "\nKeyError: 'b' (1 × parse)\n" in text
     assert 'return {"a": 1}[page]' in text
-    assert "<svg" in output.data["text/html"]
+    assert "<svg" in data["text/html"]
 
 
-def test_papermill_keeps_little_of_widgets_that_were_closed(saved):
+def test_papermill_keeps_little_of_closed_widgets(saved):
     kept = nbformat.reads(saved, as_version=4).metadata.widgets
     (states,) = (found.state for found in kept.values())
     widgets = [m.state for m in states.values() if m.model_name == "AnyModel"]
@@ -117,8 +123,14 @@ def without_kernel(saved, lab):
     return open_it
 
 
+def rows_of(static):
+    """Return the texts of the table's rows, without its titles."""
+    texts = static.locator("table").first.locator("tr").all_inner_texts()
+    return [" ".join(text.split()) for text in texts[1:]]
+
+
 def left_edges(output, selector):
-    """Give where on the page all of these begin, in CSS pixels."""
+    """Return where on the page all of these begin, in CSS pixels."""
     edges = output.locator(selector).evaluate_all(
         "found => found.map((e) => Math.round(e.getBoundingClientRect().left))"
     )
@@ -127,24 +139,21 @@ def left_edges(output, selector):
 
 
 @pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])
-def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
+def test_saved_cell_reads_well(saved, without_kernel, lab, trusted):
     notebook = without_kernel(trusted=trusted)
     output = notebook.outputs(1)
     static = output.locator(".rja-static")
     static.wait_for()
     name = "saved-trusted" if trusted else "saved-untrusted"
-    lines = static.locator("details")
-    told = [
-        " ".join(text.split()) for text in lines.locator("summary").all_inner_texts()
-    ]
-    for line, (done, said) in ROWS.items():
-        (row,) = (text for text in told if f" {line} " in text)
-        assert f" {done} " in row
-        assert row.endswith(f" {said}")
+    rows = rows_of(static)
+    assert len(rows) == len(ROWS)
+    for line, (done, state) in ROWS.items():
+        (row,) = (text for text in rows if text.startswith(f"{line} {done} "))
+        assert row.endswith(f" {state}")
     assert static.inner_text().startswith("10 of 12 refs done in ")
-    # Names, bars and counts stand in columns.
-    assert len(left_edges(static, "summary > span > span:nth-child(2)")) == 1
-    assert len(left_edges(static, "summary > span > span:nth-child(3)")) == 1
+    table = static.locator("table").first
+    assert len(left_edges(table, "td:nth-child(1)")) == 1
+    assert len(left_edges(table, "td:nth-child(2) > span")) == 1
     notebook.screenshot(f"{name}-light", of=output)
     notebook.set_theme("dark")
     notebook.screenshot(f"{name}-dark", of=output)
@@ -152,8 +161,8 @@ def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
     # Opened by a click, without a script.
     traceback = static.locator("pre")
     assert not traceback.is_visible()
-    for i in range(lines.count()):
-        lines.nth(i).locator("summary").click()
+    for details in static.locator("details").all():
+        details.locator("summary").click()
     assert "Cell In[1], line " in traceback.inner_text()
     assert 'return {"a": 1}[page]' in traceback.inner_text()
     assert "KeyError: 'b'" in traceback.inner_text()
@@ -167,6 +176,11 @@ def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
     notebook.command("application:toggle-left-area")
     notebook.poll(lambda: static.evaluate("e => e.clientWidth") <= 322)
     assert static.evaluate("e => e.scrollWidth <= e.clientWidth")
+    # JupyterLab's style sheet would scale their heights with their widths.
+    heights = "found => found.map((e) => e.getBoundingClientRect().height)"
+    assert set(static.locator("svg").evaluate_all(heights)) == (
+        {10} if trusted else set()
+    )
     notebook.screenshot(f"{name}-narrow", of=output)
 
     seen = notebook.page.locator("body").inner_text()
@@ -174,3 +188,12 @@ def test_it_reads_well_without_its_kernel(without_kernel, lab, trusted):
     assert "Error displaying widget" not in seen
     assert lab.console_errors == []
     assert lab.outside_requests == []
+
+    bare = re.sub(r' style="[^"]*"|<svg.*?</svg>', "", bundle_of(saved)["text/html"])
+    notebook.page.set_content(bare)
+    notebook.resize(800)
+    assert rows_of(notebook.page.locator(".rja-static")) == rows
+    for column in range(1, 5):
+        cells = f".rja-static > table td:nth-child({column})"
+        assert len(left_edges(notebook.page, cells)) == 1
+    notebook.screenshot("saved-without-styles")

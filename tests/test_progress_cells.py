@@ -158,7 +158,7 @@ def test_what_is_saved_with_a_cell_says_how_it_ended_though_tasks_run_on(cells):
     (output,) = result.displays
     assert WIDGET in output.data
     assert output.text.startswith("hold  1/2  ")
-    assert ">1/2</span>" in output.data["text/html"]
+    assert ">1/2</td>" in output.data["text/html"]
     assert shown(cells) == [widget]
     cells.ok("ray.cancel(rest); del rest")
 

@@ -34,7 +34,7 @@ def progress_of(cell):
     lines_of_text, _, _ = output.data["text/plain"].partition("\n\n")
     for line in lines_of_text.splitlines():
         name, done, total, _, notes = LINE.fullmatch(line).groups()
-        assert f">{name}</span>" in output.data["text/html"]
+        assert f"<code>{name}</code>" in output.data["text/html"]
         lines[name] = (int(done), int(total), notes)
     return lines
 

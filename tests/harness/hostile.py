@@ -67,9 +67,12 @@ _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_TAGS = {"div", "span", "details", "summary", "pre", "svg", "path", "b"}
+_TAGS = {
+    *("div", "span", "b", "table", "tr", "td"),
+    *("details", "summary", "code", "pre", "svg", "path"),
+}
 _ATTRIBUTES = {
-    *("style", "class", "title", "role", "aria-label", "aria-hidden"),
+    *("style", "class", "title", "role", "aria-hidden"),
     *("viewbox", "preserveaspectratio", "width", "height", "d"),
 }
 

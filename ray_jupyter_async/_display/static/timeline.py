@@ -1,26 +1,27 @@
-"""The timeline of a line's tasks as a small picture: SVG, a row for each worker.
+"""The timeline of a line's tasks: a table with a small SVG for each worker.
 
-What it says stands beside it as text, because JupyterLab leaves SVG out of a
-notebook that it does not trust, and other sites do always. However many tasks
-there are, the picture is as large as its rows.
+JupyterLab removes SVG from a notebook that it does not trust, and many sites always do,
+so each row is also in words. The size depends on the rows, not on the number of tasks.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import accumulate
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..._tracking.snapshots import RefState
-from ..plain_text import attribute, markup
+from ..plain_text import markup
 from ..words import format_elapsed, shortened
-from .style import CODE_FONT, MUTED, TRACK, fill
+from .style import background, cell, fill, row, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ..._tracking.refs.columns import RefColumns
 
-#: More workers than these share rows: those of one node, and at last all.
+#: More workers than these share the rows of their nodes; more nodes share the last.
 MOST_ROWS = 8
 #: Tasks drawn one by one, in the whole picture; more are summed up.
 MOST_TASKS = 240
@@ -38,7 +39,7 @@ _KINDS = {
     RefState.CANCELLING: "cancelled",
     RefState.CANCELLED: "cancelled",
 }
-# From the bottom to the top, where they lie on each other.
+# From the bottom to the top of a pile.
 _ORDER = ("resolved", "running", "cancelled", "failed")
 
 
@@ -48,188 +49,144 @@ class Task(NamedTuple):
     begin: float
     end: float
     kind: str
-    node: str
-    worker: int
+    #: Node and process id.
+    ran_on: tuple[str, int]
 
 
-class Row(NamedTuple):
-    """The tasks of one worker, or of several."""
-
-    label: str
-    tasks: list[Task]
+# In units of a picture: begin, end and kind of a task.
+_Span = tuple[float, float, str]
 
 
 def timed_tasks(refs: RefColumns | None, now: float) -> list[Task]:
-    """Return the tasks of which it is known where and when they ran.
-
-    Parameters
-    ----------
-    refs
-        Of one line; None for none.
-    now
-        Where those that still run end, in seconds of the line's clock.
-    """
-    tasks: list[Task] = []
+    """Return the tasks with a known place and time; those that run end ``now``."""
     if refs is None:
-        return tasks
-    words = refs.words
-    for state, started, ended, node, worker in zip(
+        return []
+    tasks = []
+    for state, begin, end, node, worker in zip(
         refs.state, refs.started, refs.ended, refs.node, refs.worker, strict=True
     ):
-        # Not a number: not known.
-        if started != started or not (worker or node):
-            continue
         kind = _KINDS.get(RefState(state))
-        if kind is None:
+        # NaN, the only number that differs from itself, is a time that is not known.
+        if kind is None or begin != begin or not (worker or node):
             continue
-        end = ended
         if end != end:
             if RefState(state).settled:
-                continue  # its end is not known, and it is not now
-            end = max(now, started)
-        tasks.append(Task(started, end, kind, words[node], worker))
+                continue
+            end = max(now, begin)
+        tasks.append(Task(begin, end, kind, (refs.words[node], worker)))
     return tasks
 
 
-def workers_of(tasks: Iterable[Task]) -> set[tuple[str, int]]:
-    """Return who ran them: nodes and process ids."""
-    return {(task.node, task.worker) for task in tasks}
-
-
-def timeline_html(tasks: Sequence[Task]) -> str:
-    """Return the picture with its words; "" when there is nothing to draw."""
+def timeline_html(name: str, tasks: Sequence[Task]) -> str:
+    """Return a table with a row for each worker; "" without tasks."""
     if not tasks:
         return ""
     begin = min(0.0, min(task.begin for task in tasks))
     end = max(task.end for task in tasks)
-    rows = _rows(tasks)
-    columns = MOST_COLUMNS // len(rows) if len(tasks) > MOST_TASKS else 0
+    by_label = _by_label(tasks)
+    columns = MOST_COLUMNS // len(by_label) if len(tasks) > MOST_TASKS else 0
     width = columns or _WIDTH
     scale = width / max(end - begin, 1e-6)
-    label_width = max(len(row.label) for row in rows)
-    drawn = []
-    for row in rows:
+    rows = []
+    for label, of_row in by_label.items():
         spans = [
-            ((t.begin - begin) * scale, (t.end - begin) * scale, t.kind)
-            for t in row.tasks
+            ((t.begin - begin) * scale, (t.end - begin) * scale, t.kind) for t in of_row
         ]
         paths = _summed(spans, columns) if columns else _one_by_one(spans)
-        drawn.append(_row_html(row, paths, width, label_width))
-    axis = (
-        f'<div style="display:flex;justify-content:space-between;{MUTED}">'
-        f"<span>{_time(begin)}</span> <span>{_time(end)}</span></div>"
-    )
-    return "\n".join([*drawn, axis])
+        rows.append(_row(label, of_row, _svg(paths, width)))
+    title = f"<code>{markup(shortened(name))}</code>: {_time(begin)} to {_time(end)}"
+    return f'<div style="padding:2px 6px">{title}</div>\n{table(rows)}'
 
 
-def _rows(tasks: Sequence[Task]) -> list[Row]:
-    by_worker: dict[tuple[str, int], list[Task]] = defaultdict(list)
+def _by_label(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """Return the tasks of each worker, or of each node if workers are too many."""
+    workers = sorted({task.ran_on for task in tasks})
+    each = len(workers) <= MOST_ROWS
+    sizes = Counter(task.ran_on[0] for task in tasks)
+    nodes = sorted(sizes, key=lambda node: (0 if each else -sizes[node], node))
+    shown = nodes[: MOST_ROWS - (len(nodes) > MOST_ROWS)]
+    on_node = Counter(node for node, _ in workers)
+
+    def label_of(node: str, worker: int) -> str:
+        if each:
+            process = f"pid {worker}" if worker else "worker"
+            return f"{shortened(node)} {process}" if len(nodes) > 1 else process
+        if node in shown:
+            return f"{shortened(node) or 'node'}, {on_node[node]:,} workers"
+        return f"{len(nodes) - len(shown):,} more nodes"
+
+    workers.sort(key=lambda worker: nodes.index(worker[0]))
+    labels = {worker: label_of(*worker) for worker in workers}
+    by_label: dict[str, list[Task]] = {label: [] for label in labels.values()}
     for task in tasks:
-        by_worker[task.node, task.worker].append(task)
-    nodes = {node for node, _ in by_worker}
-    if len(by_worker) <= MOST_ROWS:
-        return [
-            Row(_worker_label(node if len(nodes) > 1 else "", worker), of_worker)
-            for (node, worker), of_worker in sorted(by_worker.items())
-        ]
-    by_node: dict[str, list[Task]] = defaultdict(list)
-    for task in tasks:
-        by_node[task.node].append(task)
-    labels = {
-        node: f"{shortened(node) or 'node'}, {workers:,} workers"
-        for node, workers in Counter(node for node, _ in by_worker).items()
-    }
-    busiest = sorted(by_node, key=lambda node: -len(by_node[node]))
-    shown, rest = busiest, list[str]()
-    if len(busiest) > MOST_ROWS:
-        shown, rest = busiest[: MOST_ROWS - 1], busiest[MOST_ROWS - 1 :]
-    rows = [Row(labels[node], by_node[node]) for node in shown]
-    if rest:
-        others = [task for node in rest for task in by_node[node]]
-        rows.append(Row(f"{len(rest):,} more nodes", others))
-    return rows
+        by_label[labels[task.ran_on]].append(task)
+    return by_label
 
 
-def _worker_label(node: str, worker: int) -> str:
-    told = f"pid {worker}" if worker else "worker"
-    return f"{shortened(node)} {told}" if node else told
-
-
-def _one_by_one(spans: Sequence[tuple[float, float, str]]) -> dict[str, str]:
+def _one_by_one(spans: Sequence[_Span]) -> dict[str, str]:
     """Return a path for each kind, with a rectangle for each task."""
     paths: dict[str, str] = defaultdict(str)
     for begin, end, kind in spans:
-        # A gap of one unit, so that one task is told from the next.
+        # A gap of one unit separates a task from the next.
         width = max(2, round(end) - round(begin) - 1)
         at = min(round(begin), _WIDTH - width)
         paths[kind] += f"M{at} 0h{width}v{_HEIGHT}h-{width}z"
     return paths
 
 
-def _summed(spans: Sequence[tuple[float, float, str]], columns: int) -> dict[str, str]:
-    """Return a path for each kind, as high as so many tasks ran at the time."""
-    busy = {kind: [0.0] * (columns + 1) for kind in _ORDER}
-    # How many more run throughout from this column on, than in the one before.
-    more = {kind: [0] * (columns + 2) for kind in _ORDER}
+def _summed(spans: Sequence[_Span], columns: int) -> dict[str, str]:
+    """Return a path for each kind, as high as the share of tasks that ran then."""
+    # By column: the tasks that begin less those that end, and the correction for where
+    # in the column they do so.
+    begun = {kind: [0] * (columns + 1) for kind in _ORDER}
+    parts = {kind: [0.0] * (columns + 1) for kind in _ORDER}
     for begin, end, kind in spans:
         low, high = int(begin), int(end)
-        if low == high:
-            busy[kind][low] += end - begin
-            continue
-        busy[kind][low] += low + 1 - begin
-        busy[kind][high] += end - high
-        more[kind][low + 1] += 1
-        more[kind][high] -= 1
-    for kind in _ORDER:
-        throughout = 0
-        for at in range(columns):
-            throughout += more[kind][at]
-            busy[kind][at] += throughout
-    most = max(sum(busy[kind][at] for kind in _ORDER) for at in range(columns)) or 1.0
+        begun[kind][low] += 1
+        begun[kind][high] -= 1
+        parts[kind][low] -= begin - low
+        parts[kind][high] += end - high
+    busy = [map(add, accumulate(begun[kind]), parts[kind]) for kind in _ORDER]
+    piles = list(zip(*busy, strict=True))
+    most = max(map(sum, piles)) or 1.0
     paths: dict[str, str] = defaultdict(str)
-    for at in range(columns):
+    for at, pile in enumerate(piles):
         bottom = _HEIGHT
-        for kind in _ORDER:
-            share = busy[kind][at] / most
-            # The few that failed among many are what one looks for.
-            least = 2 if kind == "failed" and share else 0
-            height = min(bottom, max(least, round(share * _HEIGHT)))
-            if height:
+        for kind, running in zip(_ORDER, pile, strict=True):
+            height = round(running / most * _HEIGHT)
+            if kind == "failed" and running > 1e-9:
+                height = max(2, height)  # a few among many stay visible
+            height = min(bottom, height)
+            if height > 0:
                 bottom -= height
                 paths[kind] += f"M{at} {bottom}h1v{height}h-1z"
     return paths
 
 
-def _row_html(row: Row, paths: dict[str, str], width: int, label_width: int) -> str:
-    seconds = sum(task.end - task.begin for task in row.tasks)
-    failed = sum(task.kind == "failed" for task in row.tasks)
-    count = len(row.tasks)
-    words = f"{count:,} task{'' if count == 1 else 's'}, {_time(seconds)}"
-    if failed:
-        words += f", {failed:,} failed"
-    label, named = markup(row.label), attribute(row.label)
+def _svg(paths: dict[str, str], width: int) -> str:
     drawn = "".join(
         f'<path d="{paths[kind]}" style="{fill(kind)}"/>'
         for kind in _ORDER
         if kind in paths
     )
+    # JupyterLab sets another height for images.
     return (
-        '<div style="display:flex;flex-wrap:wrap;align-items:center;column-gap:8px">'
-        f'<span style="{CODE_FONT}flex:none;width:{0.62 * label_width:.3g}em">'
-        f"{label}</span> "
-        # Of no width where the SVG is taken out, and calc() with it.
-        '<span style="flex:0 1 auto;flex:1 1 calc(120px);min-width:calc(40px);'
-        f'{TRACK}" title="{named}: {words}">'
-        f'<svg role="img" aria-label="{named}: {words}" '
-        f'viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" '
-        f'width="100%" height="10" style="display:block">{drawn}</svg></span> '
-        f'<span style="flex:none;width:16em;{MUTED}">{words}</span></div>'
+        f'<svg aria-hidden="true" viewBox="0 0 {width} {_HEIGHT}" width="100%" '
+        'preserveAspectRatio="none" style="display:block;height:10px;'
+        f'{background("track")}">{drawn}</svg>'
     )
 
 
+def _row(label: str, tasks: Sequence[Task], svg: str) -> str:
+    seconds = sum(task.end - task.begin for task in tasks)
+    failed = sum(task.kind == "failed" for task in tasks)
+    count = f"{len(tasks):,} task{'' if len(tasks) == 1 else 's'}, {_time(seconds)}"
+    count += f", {failed:,} failed" if failed else ""
+    named = cell(f"<code>{markup(label)}</code>", 9, 1, "rowheader")
+    return row(named, cell(count, 11, 1), cell(svg, 12, 4))
+
+
 def _time(seconds: float) -> str:
-    if not seconds:
-        return "0 s"
-    if abs(seconds) < 0.9995:
+    if 0 < abs(seconds) < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    return format_elapsed(seconds)
+    return format_elapsed(seconds) if seconds else "0 s"
