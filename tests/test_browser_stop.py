@@ -55,7 +55,7 @@ def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
 
     button.click()
     notebook.poll(
-        lambda: "No Ray task of this cell runs any more" in output.inner_text(),
+        lambda: "No Ray task of this cell is running" in output.inner_text(),
         20,
         what="the tasks to have ended",
     )
@@ -97,9 +97,9 @@ def test_a_hostile_name_is_text_in_widget_notice_and_afterwards(lab):
     notebook.page.locator(STOP).first.click()
     button = cell.get_by_role("button", name="Cancel them")
     button.wait_for()
-    is_text("of this cell still running")
+    is_text("of this cell are still running")
     button.click()
     notebook.poll(lambda: output.locator(".rja-static").count() == 1, 20)
-    is_text("No Ray task of this cell runs any more")
+    is_text("No Ray task of this cell is running")
     assert lab.console_errors == []
     assert lab.outside_requests == []

@@ -168,7 +168,9 @@ def test_what_stop_says_is_text(ready):
     notice = result.displays[-1]
     assert problem_of(notice) is None
     touch()
-    ready.poll(lambda: "runs any more" in notice.text, 30, of=result)
+    ready.poll(
+        lambda: "No Ray task of this cell is running" in notice.text, 30, of=result
+    )
     ready.poll(lambda: not shown(ready), 30)
 
 

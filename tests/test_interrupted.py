@@ -163,7 +163,7 @@ def test_another_traceback_display_leaves_the_report(ready, other):
         result = interrupted(ready, "await work.remote()")
         shown = result.traceback + result.stderr
         assert shown.count("Still running: 1 Ray task (1 × work)") == 1, str(result)
-        notices = [o for o in result.displays if "of this cell still" in o.text]
+        notices = [o for o in result.displays if "still running" in o.text]
         assert len(notices) == 1
         assert "Ended: 1 Ray task (1 × work)" in ready.ok("%ray_cancel").stdout
     finally:
@@ -313,7 +313,7 @@ def click_button(kernel, button, content=None, subshell=None):
 def wait_until_told_that_none_runs(kernel, interrupted_cell):
     kernel.poll(
         lambda: (
-            notice(interrupted_cell).text == "No Ray task of this cell runs any more"
+            notice(interrupted_cell).text == "No Ray task of this cell is running"
         )
     )
     assert (
@@ -324,7 +324,7 @@ def wait_until_told_that_none_runs(kernel, interrupted_cell):
 def test_the_button_cancels(ready):
     interrupted_cell = interrupted(ready, "await work.remote()")
     assert notice(interrupted_cell).text == (
-        "1 Ray task (1 × work) of this cell still running"
+        "1 Ray task (1 × work) of this cell is still running"
     )
     click(ready)
     wait_until_told_that_none_runs(ready, interrupted_cell)
@@ -383,10 +383,18 @@ def test_the_button_cancels_while_a_later_cell_waits_in_any_way(ready, subshell,
     wait_until_told_that_none_runs(ready, interrupted_cell)
 
 
-def test_the_notice_says_when_the_tasks_end_by_themselves(ready):
-    interrupted_cell = interrupted(ready, "await work.remote()")
-    ready.ok("%ray_cancel")
-    wait_until_told_that_none_runs(ready, interrupted_cell)
+def test_ended_notice_stays_for_pages_that_missed_its_end(ready):
+    ready.ok("from ray_jupyter_async._notebook.stop import report")
+    ready.ok("report._MOST_NOTICES, most = 1, report._MOST_NOTICES")
+    for _ in range(2):
+        interrupted_cell = interrupted(ready, "await work.remote()")
+        ready.ok("%ray_cancel")
+        wait_until_told_that_none_runs(ready, interrupted_cell)
+    (text,) = ready.widgets(_model_name="HTMLModel")
+    assert text.state["value"] == notice(interrupted_cell).text
+    assert ready.widgets(_model_name="ButtonModel") == []
+    ready.ok(RELOAD.format("report._MOST_NOTICES = most"))
+    assert ready.widgets(_model_name="HTMLModel") == []
 
 
 def test_after_an_interrupt_of_a_slow_display_the_next_cells_are_told_rightly(ready):

@@ -27,28 +27,20 @@ logger = logging.getLogger("ray_jupyter_async")
 _display: Callable[..., Any] = _ipython.display
 _update_display: Callable[..., Any] = _ipython.update_display
 
-#: Seconds between two looks at what still runs.
-_LOOK = 0.25
-#: Seconds between two looks at which of the methods that were cancelled have begun.
-_ASK = 2.0
-#: Seconds after which a task that was cancelled counts as one that did not stop.
+# Seconds between two reads of what runs, and of which cancelled methods have begun.
+_READ_TASKS = 0.25
+_READ_BEGUN = 2.0
+#: Seconds after which a cancelled task counts as one that did not stop.
 PATIENCE = 3.0
 
 
 class CancelNotice:
-    """Says how many tasks of a cell run on, with a button; static once none does.
+    """Shows how many tasks of a cell still run, with a button; static when none does.
 
-    A thread of its own keeps it up to date, so that it also does so while a
-    later cell runs. Clicks may come on any thread.
-
-    Parameters
-    ----------
-    cell
-        Where it stands.
-    tasks
-        What runs.
-    running_tasks
-        Looks after them.
+    A thread of its own updates it, also while a later cell runs. Clicks may come on any
+    thread. At the end the output is replaced by text. Front ends ignore that inside an
+    `ipywidgets.Output` and after a reload; the widget shows the same text there, until
+    `dispose`.
     """
 
     def __init__(
@@ -58,11 +50,11 @@ class CancelNotice:
         self._tasks = tasks
         self._asked_at: float | None = None
         self._forced = False
-        # Which methods have begun, and when that is to be asked next.
+        # Which methods have begun, and when to read that next.
         self._begun: dict[bytes, bool] = {}
-        self._ask_at = 0.0
+        self._read_at = 0.0
         self._closed = threading.Event()
-        # Copies: a context cannot be entered while somebody else is in it.
+        # Copies: two threads cannot be in one context.
         self._context = cell.context.copy()
         self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
         self._context.run(self._show)
@@ -73,16 +65,11 @@ class CancelNotice:
             daemon=True,
         ).start()
 
-    @property
-    def open(self) -> bool:
-        """Whether it still has something to say."""
-        return not self._closed.is_set()
-
-    def close(self) -> None:
-        """Leave what it says as text."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._context.run(self._make_static)
+    def dispose(self) -> None:
+        """Leave what it says as text, and close its widgets."""
+        self._end()
+        for widget in (self._box, self._text):
+            widget.close()
 
     def _show(self) -> None:
         self._text = ipywidgets.HTML(markup(self._words()))
@@ -98,10 +85,16 @@ class CancelNotice:
         view = self._box._repr_mimebundle_()
         _display({**view, **self._bundle()}, raw=True, display_id=self._display_id)
 
+    def _end(self) -> None:
+        if not self._closed.is_set():
+            self._closed.set()
+            self._context.run(self._make_static)
+
     def _make_static(self) -> None:
+        self._text.value = markup(self._words())
+        self._box.children = (self._text,)
+        self._button.close()
         _update_display(self._bundle(), raw=True, display_id=self._display_id)
-        for widget in (self._box, self._button, self._text):
-            widget.close()
 
     def _bundle(self) -> dict[str, str]:
         words = self._words()
@@ -110,8 +103,8 @@ class CancelNotice:
     def _clicked(self, _button: object) -> None:
         force = self._asked_at is not None
         if self._button.disabled or self._closed.is_set():
-            # A page that was slow to disable its button: the second click of two must
-            # not count as one on "End by force".
+            # The page was slow to disable its button: the second click of two must not
+            # count as one on "End by force".
             return
         self._button.disabled = True
         self._forced = force
@@ -120,41 +113,42 @@ class CancelNotice:
             [task for task in self._tasks if not (force and task.of_actor)],
             force=force,
         )
-        self._say()
+        self._update()
 
     def _follow(self) -> None:
-        """Keep the words true until nothing runs any more."""
+        """Update the words until no task runs."""
         try:
-            while not self._closed.wait(_LOOK):
+            while not self._closed.wait(_READ_TASKS):
                 self._tasks = self._all.still(self._tasks)
                 if not self._tasks:
-                    self.close()
+                    self._end()
                     return
-                if self._waited_in_vain() and time.monotonic() >= self._ask_at:
+                if self._overdue() and time.monotonic() >= self._read_at:
                     self._begun = self._all.begun(self._tasks)
-                    self._ask_at = time.monotonic() + _ASK
-                self._say()
+                    self._read_at = time.monotonic() + _READ_BEGUN
+                self._update()
         except Exception:
             logger.debug("the notice of an interrupt ended", exc_info=True)
 
-    def _say(self) -> None:
+    def _update(self) -> None:
         words = markup(self._words())
         if self._text.value != words:
             self._text.value = words
-        if self._waited_in_vain() and not self._forced:
+        if self._overdue() and not self._forced:
             forceable = any(not task.of_actor for task in self._tasks)
             self._button.description = "End by force" if forceable else "Cancel again"
             self._button.disabled = not forceable
 
-    def _waited_in_vain(self) -> bool:
+    def _overdue(self) -> bool:
         asked = self._asked_at
         return asked is not None and time.monotonic() - asked > PATIENCE
 
     def _words(self) -> str:
         if not self._tasks:
-            return "No Ray task of this cell runs any more"
+            return "No Ray task of this cell is running"
         if self._asked_at is None:
-            return f"{count(self._tasks)} of this cell still running"
-        if not self._waited_in_vain():
+            verb = "is" if len(self._tasks) == 1 else "are"
+            return f"{count(self._tasks)} of this cell {verb} still running"
+        if not self._overdue():
             return f"Cancelling {count(self._tasks)} …"
         return " ".join(did_not_stop(self._tasks, self._begun, "The button kills"))

@@ -36,6 +36,8 @@ _SHOW = "_showtraceback"
 # `run_cell_async` does not: the next cell that awaits would be told as failed.
 _FAILED_TO_DISPLAY = "_last_traceback_during_displayhook"
 _LONGEST_LINE = 80
+# Notices that are kept for pages that missed their end.
+_MOST_NOTICES = 30
 # What an interrupt raises in a cell.
 _RAISED = (KeyboardInterrupt, asyncio.CancelledError)
 
@@ -97,7 +99,7 @@ class InterruptedCells:
         """Restore the shell's own method; buttons that are left do nothing."""
         self._undo.close()
         for notice in self._notices:
-            notice.close()
+            notice.dispose()
         self._notices = []
 
     def cell_started(self, cell: Cell) -> None:
@@ -179,8 +181,9 @@ class InterruptedCells:
 
     def _show_notice(self, cell: Cell, running: list[RunningTask]) -> None:
         if running and getattr(self._shell, "kernel", None) is not None:
-            self._notices = [notice for notice in self._notices if notice.open]
             self._notices.append(CancelNotice(cell, running, self._tasks))
+            while len(self._notices) > _MOST_NOTICES:
+                self._notices.pop(0).dispose()
 
     def _end_tasks(self, cell: Cell) -> tuple[list[RunningTask], list[RunningTask]]:
         """Do as configured; give what is being ended, and what runs on."""
