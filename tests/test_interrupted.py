@@ -107,8 +107,8 @@ def test_the_message_tells_where_what_and_how_many_run_on(ready):
     assert lines[1].startswith("Awaited for 0.")
     assert lines[1].endswith(": 1 × Holder.hold")
     assert lines[2] == (
-        "Still running: 1 Ray task (1 × Holder.hold); "
-        f"%ray_cancel --cell {number} cancels them"
+        "Still running: 1 Ray task (1 × Holder.hold). "
+        f"To cancel: %ray_cancel --cell {number}"
     )
     assert len(lines) == 3
 
@@ -279,7 +279,7 @@ while True not in tasks.begun(tasks.all()).values() and time.monotonic() < until
     ready.ok(code)
     told = ready.ok("%ray_cancel --all").stdout
     assert "1 Ray task (1 × Actor.until) did not stop; Ray interrupts" in told
-    assert "3 Ray tasks (3 × Actor.method) did not begin; an actor drops" in told
+    assert "3 Ray tasks (3 × Actor.method) did not begin. An actor drops" in told
     ended = ready.ok(
         "end.touch()\n"
         "[type(x).__name__ for x in await rja.gather(*refs, return_exceptions=True)]"
@@ -289,7 +289,9 @@ while True not in tasks.begun(tasks.all()).values() and time.monotonic() < until
 
 
 def test_the_magic_says_when_nothing_runs(ready):
-    assert ready.ok("%ray_cancel --all").stdout == "No such Ray task is running\n"
+    assert ready.ok("%ray_cancel --all").stdout.startswith(
+        "No such Ray task is running. "
+    )
 
 
 def test_the_magic_takes_one_choice(ready):
@@ -312,9 +314,7 @@ def click_button(kernel, button, content=None, subshell=None):
 
 def wait_until_told_that_none_runs(kernel, interrupted_cell):
     kernel.poll(
-        lambda: (
-            notice(interrupted_cell).text == "No Ray task of this cell is running"
-        )
+        lambda: notice(interrupted_cell).text == "No Ray task of this cell is running"
     )
     assert (
         "application/vnd.jupyter.widget-view+json" not in notice(interrupted_cell).data

@@ -1,6 +1,6 @@
-"""Text from elsewhere, in every form in which something is shown: it stays text.
+"""Text from elsewhere stays text in every form in which it is shown.
 
-Without Ray or a kernel; `test_hostile_text.py` has both.
+Without Ray or a kernel, which `test_hostile_text.py` has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ray_jupyter_async._tracking.refs.columns import RefColumns
 from ray_jupyter_async._tracking.snapshots import CellProgress, LineProgress, RefState
 
 PACKAGE = Path(ray_jupyter_async.__file__).parent
-FACES = sorted(
+MODULES = sorted(
     path
     for room in ("_display", "_notebook")
     for path in (PACKAGE / room).rglob("*.py")
@@ -52,7 +52,7 @@ each_text = pytest.mark.parametrize(
 
 
 def line_of(text):
-    """Return a line whose every word is this text, as the tracker makes it."""
+    """Return a line that the tracker makes of this text alone."""
     groups = ErrorGroups()
     groups.add(Failure.of(text, text, f"Traceback\n{text}\n{text}: {text}"), b"task")
     return LineProgress(
@@ -126,7 +126,7 @@ def test_terminal_lines_are_text(text):
 
 
 @each_text
-def test_doors_let_text_through_only(text):
+def test_escaping_functions_return_text(text):
     assert problem(plain_text.printable(text)) is None
     shown = plain_text.one_line(text)
     assert problem(shown) is None
@@ -138,7 +138,7 @@ def test_doors_let_text_through_only(text):
 @pytest.mark.parametrize(
     "text", ["train", "naïve ünïcode", "数据处理", "👩\u200d💻 work", "می\u200cخواهم"]
 )
-def test_ordinary_text_is_left_as_it_is(text):
+def test_ordinary_text_is_unchanged(text):
     assert clean_name(text) == text
     assert plain_text.one_line(text) == text
     assert plain_text.markup(text) == text
@@ -162,14 +162,14 @@ def test_no_method_of_a_hostile_string_runs():
     assert hostile.called == []
 
 
-def test_what_is_no_string_is_no_name():
+def test_name_that_is_no_string_is_empty():
     class Pretends:
         __class__ = str
 
     assert clean_name(Pretends()) == clean_name(7) == clean(None, 10) == ""
 
 
-def test_an_ordinary_name_costs_a_submission_next_to_nothing():
+def test_ordinary_name_is_cheap_to_clean():
     def seconds(function):
         began = time.perf_counter()
         for _ in range(10_000):
@@ -183,7 +183,7 @@ def test_an_ordinary_name_costs_a_submission_next_to_nothing():
 # Tracebacks.
 
 
-def test_a_frame_in_a_message_opens_no_file(tmp_path):
+def test_frame_in_a_message_opens_no_file(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     secret = tmp_path / "secret.py"
@@ -205,7 +205,7 @@ def test_a_frame_in_a_message_opens_no_file(tmp_path):
 
 
 class Compiler:
-    """IPython's, as far as it names cells."""
+    """The part of IPython's compiler that names cells."""
 
     def format_code_name(self, name):
         return ("Cell", "In[5]") if name == "/tmp/ipykernel_7/1.py" else None
@@ -225,7 +225,7 @@ def cell(monkeypatch):
     )
 
 
-def test_lines_of_cells_are_added_where_they_are_missing(cell):
+def test_missing_lines_of_cells_are_added(cell):
     frame = '  File "/tmp/ipykernel_7/1.py", line {}, in f'
     named = cell_names.with_cell_names
     assert named(frame.format(2)) == (
@@ -240,7 +240,7 @@ def test_lines_of_cells_are_added_where_they_are_missing(cell):
     assert named(too_long) == too_long
 
 
-def test_lines_of_files_are_not_shown_although_read_before(cell):
+def test_cached_lines_of_files_are_not_shown(cell):
     text = '  File "/tmp/read.py", line 1, in f'
     assert cell_names.with_cell_names(text) == text
     assert cell_names.cell_line("/tmp/read.py", 1) is None
@@ -259,7 +259,7 @@ def test_lines_of_files_are_not_shown_although_read_before(cell):
     ],
     ids=["blanks", "files", "digits", "frames", "lines", "bars"],
 )
-def test_parsing_takes_no_longer_for_text_made_to_be_slow(text, cell):
+def test_adversarial_text_is_parsed_fast(text, cell):
     short_traceback.cache_clear()
     began = time.thread_time()
     cell_names.with_cell_names(short_traceback(text))
@@ -277,7 +277,7 @@ def test_counting_errors_parses_no_traceback(monkeypatch):
         _ = line_of("x").errors[0].short
 
 
-# The sources: no face has a door of its own.
+# The sources: no module escapes by itself.
 
 
 def calls(tree, name):
@@ -286,8 +286,8 @@ def calls(tree, name):
             yield node
 
 
-@pytest.mark.parametrize("path", FACES, ids=lambda path: path.stem)
-def test_a_face_prints_and_escapes_by_the_doors_alone(path):
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_module_uses_plain_text_alone(path):
     if path.stem == "plain_text":
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -311,7 +311,7 @@ def test_no_module_reads_source_lines_from_files():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_the_front_end_writes_no_markup(path):
+def test_front_end_writes_no_markup(path):
     forbidden = (
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|DOMParser"
         r"|createContextualFragment|\beval\(|new Function|\.href\b"

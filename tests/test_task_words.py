@@ -1,4 +1,4 @@
-"""What is said of tasks that a cancel has not ended, and of states that are old."""
+"""The words for tasks that did not end when cancelled, and for old states."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def task(task_id, name):
 
 
 @pytest.mark.parametrize(
-    ("tasks", "begun", "said"),
+    ("tasks", "begun", "words"),
     [
         ([task(FUNCTION, "f")], {}, "1 Ray task (1 × f) did not stop; it may be"),
         ([task(METHODS[0], "A.m")], {METHODS[0]: True}, "did not stop; Ray interrupts"),
-        ([task(METHODS[0], "A.m")], {METHODS[0]: False}, "did not begin; an actor"),
-        ([task(METHODS[0], "A.m")], {}, "whether actor methods run or are queued is"),
+        ([task(METHODS[0], "A.m")], {METHODS[0]: False}, "did not begin. An actor"),
+        ([task(METHODS[0], "A.m")], {}, "does not report whether actor methods run or"),
     ],
     ids=["function", "running", "queued", "unknown"],
 )
-def test_a_task_that_did_not_end_is_explained(tasks, begun, said):
+def test_task_that_did_not_end_is_explained(tasks, begun, words):
     (sentence,) = did_not_stop(tasks, begun, "`--force` kills")
-    assert said in sentence
+    assert words in sentence
 
 
-def test_tasks_that_did_not_end_are_told_apart():
+def test_each_reason_has_its_own_sentences():
     tasks = [task(FUNCTION, "f"), *(task(method, "A.m") for method in METHODS)]
     begun = {METHODS[0]: True, METHODS[1]: False}
     assert len(did_not_stop(tasks, begun, "The button kills")) == 4
 
 
-def test_old_states_are_marked_where_something_is_pending():
+def test_old_states_of_pending_refs_are_marked():
     tracker = Tracker(lambda key: "f")
     tracker.record([AwaitEvent("awaited", b"f-1", "cell", 0.0)])
     tracker.set_stale(OLD)

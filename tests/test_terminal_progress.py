@@ -199,7 +199,9 @@ def test_ctrl_c_message_is_whole(ipython):
         r"CancelledError: stopped after .* at line 1: await .*", stopped
     )
     assert re.fullmatch(r"Awaited for [\d.]+ s: 1 × hold", awaited)
-    assert running.startswith("Still running: 1 Ray task (1 × hold); %ray_cancel ")
+    assert running.startswith(
+        "Still running: 1 Ray task (1 × hold). To cancel: %ray_cancel "
+    )
     assert re.fullmatch(r"◦  hold .* 1 (pending|running)", row)
     gate.touch()
 

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 _Method = TypeVar("_Method", bound="Callable[..., Any]")
 
-#: Seconds that `%ray_cancel` waits for tasks to end before it says which do not, and
-#: the other two for what Ray knows.
+# Seconds that `%ray_cancel` waits for tasks to end, and the other two for Ray's answer.
 _PATIENCE = 2.0
 
 # IPython publishes no types for these.
@@ -59,7 +58,7 @@ class Parts(NamedTuple):
 
 @magics_class
 class RayAsyncMagics(Magics):
-    """What `%load_ext ray_jupyter_async` adds to the command line."""
+    """The magics that `%load_ext ray_jupyter_async` adds."""
 
     def __init__(self, shell: InteractiveShell, parts: Parts) -> None:
         super().__init__(shell)
@@ -67,10 +66,10 @@ class RayAsyncMagics(Magics):
 
     @line_magic
     def ray_async(self, line: str) -> None:
-        """Print what ray_jupyter_async is doing in this kernel.
+        """Print the status of ray_jupyter_async in this kernel.
 
-        Versions, whether `await ref` goes through it, what is pending and what
-        has settled, and the configuration.
+        Versions, whether it handles `await ref`, how many refs are pending and settled,
+        and the configuration.
         """
         if line.strip():
             raise UsageError(f"%ray_async takes no arguments, got {line.strip()!r}")
@@ -83,9 +82,8 @@ class RayAsyncMagics(Magics):
     def ray_refs(self, line: str) -> None:
         """Print the refs of this kernel by name, with their states.
 
-        All that was submitted or awaited since the extension was loaded, with
-        the reasons for which some wait and the errors of those that failed. A
-        ref that two cells await counts in each.
+        They are all refs that were submitted or awaited since the extension was loaded.
+        Below the table are the reasons why some wait, and the errors.
         """
         names = parse_argstring(cast("Any", self).ray_refs, line).names
         _refresh(self._parts)
@@ -97,34 +95,35 @@ class RayAsyncMagics(Magics):
     @argument("names", nargs="*", metavar="NAME", help="of functions and methods")
     @argument("--all", action="store_true", help="the tasks of all cells")
     @argument("--cell", type=int, metavar="N", help="the tasks of the cell In [N]")
-    @argument("--force", action="store_true", help="kill their workers, at once")
+    @argument("--force", action="store_true", help="kill their workers")
     @line_magic
     def ray_cancel(self, line: str) -> None:
         """Cancel running Ray tasks, by default those of the last interrupted cell.
 
-        A cell's tasks are those that it has submitted or that it awaits. Without
-        ``--force`` a task ends when it next runs Python code. Ray does not end
-        methods of actors by force.
+        A cell's tasks are those that it submitted or awaits. Without ``--force`` a task
+        ends when it next runs Python code. Ray does not force methods of actors to end.
         """
         arguments = parse_argstring(cast("Any", self).ray_cancel, line)
         tasks = self._chosen(arguments)
         if not tasks:
-            print_text("No such Ray task is running")
+            print_text("No such Ray task is running. `%ray_refs` lists all names.")
             return
         refused = self._parts.tasks.cancel(tasks, force=arguments.force)
         asked = [task for task in tasks if task not in {task for task, _ in refused}]
         for reason in dict.fromkeys(reason for _, reason in refused):
-            those = [task for task, why in refused if why == reason]
-            print_text(f"Ray refuses to cancel {count(those)}: {one_line(reason)}")
+            of_reason = [task for task, why in refused if why == reason]
+            print_text(f"Ray refuses to cancel {count(of_reason)}: {one_line(reason)}")
         if asked:
             print_text(f"Cancelling {count(asked)} …")
-            self._tell_what_became(asked)
+            self._report_end(asked)
 
     def _chosen(self, arguments: Any) -> list[RunningTask]:
         parts = self._parts
         given = [arguments.all, arguments.cell is not None, bool(arguments.names)]
         if sum(given) > 1:
-            raise UsageError("%ray_cancel takes one of --all, --cell N and names")
+            raise UsageError(
+                "--all, --cell N and names cannot be combined. Pass one of them."
+            )
         tasks = parts.tasks.all()
         if arguments.all:
             return tasks
@@ -134,7 +133,7 @@ class RayAsyncMagics(Magics):
         if arguments.cell is None:
             if stopped.last is None:
                 raise UsageError(
-                    "no cell was interrupted yet: say --all, --cell N or names"
+                    "no cell was interrupted yet. Pass --all, --cell N or names."
                 )
             return [task for task in tasks if task.belongs_to(stopped.last)]
         return [
@@ -147,7 +146,7 @@ class RayAsyncMagics(Magics):
             )
         ]
 
-    def _tell_what_became(self, asked: list[RunningTask]) -> None:
+    def _report_end(self, asked: list[RunningTask]) -> None:
         until = time.monotonic() + _PATIENCE
         left = asked
         while left and time.monotonic() < until:
@@ -161,7 +160,7 @@ class RayAsyncMagics(Magics):
 
 
 def _refresh(parts: Parts) -> None:
-    """Learn what Ray knows now, where it answers."""
+    """Read Ray's current states, if it answers."""
     if not parts.view.health.now():
         parts.view.refresh(_PATIENCE)
 
@@ -203,12 +202,12 @@ def _status(parts: Parts) -> list[tuple[str, str]]:
 
 def _connection(parts: Parts) -> str:
     if not ray.is_initialized():
-        return "not connected: ray.init()"
+        return "not connected. Call ray.init()."
     trouble = parts.view.health.now()
     if not trouble:
         return "connected"
     silent = reason_words([trouble])
-    return f"connected, but {silent}. If it stays away, Ray ends this process"
+    return f"connected, but {silent}. If it stays away, Ray ends this process."
 
 
 def _versions() -> str:
@@ -222,7 +221,7 @@ def _versions() -> str:
 
 
 def register(shell: InteractiveShell, parts: Parts) -> Callable[[], None]:
-    """Add the magics; give what takes them away and restores their namesakes."""
+    """Add the magics; return what removes them and restores those of the same names."""
     magics = RayAsyncMagics(shell, parts)
     table: dict[str, dict[str, Any]] = shell.magics_manager.magics
     before = {
@@ -240,7 +239,7 @@ def register(shell: InteractiveShell, parts: Parts) -> Callable[[], None]:
             else:
                 table[kind][name] = namesake
         registry.pop(type(magics).__name__, None)
-        # Magics are configurables too, to IPython; those compare by settings.
+        # To IPython, magics are configurables, which compare by their settings.
         configurables: list[Any] = shell.configurables
         configurables[:] = [other for other in configurables if other is not magics]
 

@@ -1,4 +1,4 @@
-"""What is said of running Ray tasks, in a notice and by `%ray_cancel`."""
+"""What a notice and `%ray_cancel` say about running Ray tasks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 def count(tasks: Iterable[RunningTask]) -> str:
-    """Give a number of tasks in words: ``"3 Ray tasks (2 × f, 1 × g)"``."""
+    """Return a number of tasks in words: ``"3 Ray tasks (2 × f, 1 × g)"``."""
     names = Counter(task.name for task in tasks)
     total = sum(names.values())
-    told = [f"{times:,} × {shortened(name)}" for name, times in names.most_common(5)]
-    if len(names) > len(told):
-        told.append("…")
-    return f"{total:,} Ray task{'s' if total != 1 else ''} ({', '.join(told)})"
+    shown = [f"{times:,} × {shortened(name)}" for name, times in names.most_common(5)]
+    if len(names) > len(shown):
+        shown.append("…")
+    return f"{total:,} Ray task{'s' if total != 1 else ''} ({', '.join(shown)})"
 
 
 def did_not_stop(
     tasks: Iterable[RunningTask], begun: Mapping[bytes, bool], by_force: str
 ) -> list[str]:
-    """Say why tasks that were cancelled have not ended, in a few sentences.
+    """Return why cancelled tasks have not ended, in two sentences for each reason.
 
     Parameters
     ----------
     tasks
         Functions and methods of actors, which Ray cancels in different ways.
     begun
-        Whether a method runs, by task id. Others are not known to run or to be queued.
+        Whether a method runs, by task id; unknown for those that are missing.
     by_force
         What ends functions at once, with its verb: ``"`--force` kills"``.
     """
@@ -43,26 +43,28 @@ def did_not_stop(
     running = [task for task in methods if begun.get(task.id) is True]
     queued = [task for task in methods if begun.get(task.id) is False]
     unknown = [task for task in methods if task.id not in begun]
-    told = []
+    reasons = []
     if functions:
-        it, their = ("it", "its") if len(functions) == 1 else ("they", "their")
-        told.append(
+        it, workers = ("it", "its worker")
+        if len(functions) > 1:
+            it, workers = ("they", "their workers")
+        reasons.append(
             f"{count(functions)} did not stop; {it} may be inside C code. "
-            f"{by_force} {their} worker{'' if it == 'it' else 's'}."
+            f"{by_force} {workers}."
         )
     if running:
-        told.append(
+        reasons.append(
             f"{count(running)} did not stop; Ray interrupts methods of async actors "
             "only, and only where they await. `ray.kill` ends an actor."
         )
     if queued:
-        told.append(
-            f"{count(queued)} did not begin; an actor drops queued methods in their "
-            "turn."
+        reasons.append(
+            f"{count(queued)} did not begin. An actor drops cancelled methods when "
+            "their turn comes."
         )
     if unknown:
-        told.append(
-            f"{count(unknown)} did not end yet; whether actor methods run or are "
-            "queued is not known now."
+        reasons.append(
+            f"{count(unknown)} did not end yet. Ray does not report whether actor "
+            "methods run or are queued."
         )
-    return told
+    return reasons

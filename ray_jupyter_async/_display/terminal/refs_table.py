@@ -13,32 +13,30 @@ if TYPE_CHECKING:
 
     from ..._tracking.snapshots import LineProgress
 
+# Longer than elsewhere: the magics take these names.
 _LONGEST_NAME = 100
 _LONGEST_MESSAGE = 200
 _COLUMNS = ("refs", "done", "running", "waiting", "failed", "cancelled", "unknown")
 
 
 def refs_table(lines: Iterable[LineProgress]) -> str:
-    """Give a table with a row per name, and what there is to say below it.
-
-    Parameters
-    ----------
-    lines
-        As in `Progress.totals`.
-
-    Returns
-    -------
-    str
-        Those with something pending come first.
-    """
+    """Return a row per name, pending ones first; below them reasons and errors."""
     shown = sorted(lines, key=lambda line: (not line.pending, line.first_awaited))
     if not shown:
         return "No refs were submitted or awaited yet"
-    rows = [("name", *_COLUMNS), *(_row(line) for line in shown)]
+    names = [shortened(line.name, _LONGEST_NAME) for line in shown]
+    counts = [_counts(line) for line in shown]
     if len(shown) > 1:
-        sums = [sum(counts) for counts in zip(*map(_counts, shown), strict=True)]
-        rows.append(("all", *_told(sums)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        counts.append([sum(column) for column in zip(*counts, strict=True)])
+    rows = [
+        ("name", *_COLUMNS),
+        *(
+            # Zeros would hide what matters.
+            (name, *(f"{number:,}" if number else "-" for number in numbers))
+            for name, numbers in zip([*names, "all"], counts, strict=False)
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
         "  ".join(
             cell.rjust(width) if i else cell.ljust(width)
@@ -46,14 +44,15 @@ def refs_table(lines: Iterable[LineProgress]) -> str:
         ).rstrip()
         for row in rows
     ]
+    named = list(zip(names, shown, strict=True))
     reasons = [
-        f"{_name(line)}: {one_line(reason_words(line.reasons))}"
-        for line in shown
+        f"{name}: {one_line(reason_words(line.reasons))}"
+        for name, line in named
         if line.reasons
     ]
     errors = [
-        f"{_name(line)}: {group.count:,} × {error_title(group, _LONGEST_MESSAGE)}"
-        for line in shown
+        f"{name}: {group.count:,} × {error_title(group, _LONGEST_MESSAGE)}"
+        for name, line in named
         for group in line.errors
     ]
     return "\n".join(
@@ -61,17 +60,8 @@ def refs_table(lines: Iterable[LineProgress]) -> str:
     )
 
 
-def _section(title: str, said: list[str]) -> list[str]:
-    return ["", title, *(f"  {line}" for line in said)] if said else []
-
-
-def _row(line: LineProgress) -> tuple[str, ...]:
-    return (_name(line), *_told(_counts(line)))
-
-
-def _name(line: LineProgress) -> str:
-    # Longer than elsewhere: it is what the magics take.
-    return shortened(line.name, _LONGEST_NAME)
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", title, *(f"  {line}" for line in lines)] if lines else []
 
 
 def _counts(line: LineProgress) -> list[int]:
@@ -84,8 +74,3 @@ def _counts(line: LineProgress) -> list[int]:
         line.cancelled,
         line.unknown + line.released,
     ]
-
-
-def _told(counts: Iterable[int]) -> list[str]:
-    # A nought in every column would hide what matters.
-    return [f"{count:,}" if count else "-" for count in counts]

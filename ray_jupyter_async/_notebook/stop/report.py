@@ -1,6 +1,6 @@
-"""What an interrupted cell says: where it stood, and which Ray tasks run on.
+"""The report of an interrupted cell: where it stopped, and which Ray tasks still run.
 
-When and where an interrupt is raised is in `signals`; here it has been.
+When and where an interrupt is raised is in `signals`; this module acts afterwards.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .signals import Interrupts
 
 _SHOW = "_showtraceback"
-# Set by ipykernel (seen with 7.4) where an error is shown while a value is being
-# displayed, and looked at when the reply is made. Its `run_cell` resets it, its
-# `run_cell_async` does not: the next cell that awaits would be told as failed.
+# Set by ipykernel (seen with 7.4) when displaying a value fails, for the reply. Its
+# `run_cell` resets it, its `run_cell_async` does not: the next cell that awaits would
+# be reported as failed.
 _FAILED_TO_DISPLAY = "_last_traceback_during_displayhook"
 _LONGEST_LINE = 80
 # Notices that are kept for pages that missed their end.
@@ -48,19 +48,7 @@ class _Began(NamedTuple):
 
 
 class InterruptedCells:
-    """Shortens the traceback of interrupted cells, and ends tasks if asked to.
-
-    Parameters
-    ----------
-    shell, config
-        Of the extension.
-    interrupts
-        Tells whether the running cell has been interrupted.
-    tasks, tracker
-        Tell what runs on and what was awaited.
-    current
-        Gives the cell that runs.
-    """
+    """Shortens the traceback of interrupted cells, and cancels tasks as configured."""
 
     def __init__(
         self,
@@ -78,7 +66,7 @@ class InterruptedCells:
         self._tracker = tracker
         self._current = current
         self._began: Recent[Hashable, _Began] = Recent(1000)
-        self._told: Hashable = None
+        self._reported: Hashable = None
         # The shell's own method.
         self._show_whole: Any = None
         self._undo = ExitStack()
@@ -87,16 +75,15 @@ class InterruptedCells:
         self.last: Hashable = None
 
     def attach(self) -> None:
-        """Begin to shorten.
+        """Replace the method through which tracebacks of a cell are shown.
 
-        IPython (8.18 to 9.18) and ipykernel (6.29 to 7.4) show every traceback
-        of a cell through this method, "to put the traceback on different places".
+        That is so in IPython 8.18 to 9.18 and ipykernel 6.29 to 7.4.
         """
         if callable(getattr(self._shell, _SHOW, None)):
             self._undo.enter_context(replaced(self._shell, _SHOW, self._stand_in))
 
     def detach(self) -> None:
-        """Restore the shell's own method; buttons that are left do nothing."""
+        """Restore the shell's own method, and close all notices."""
         self._undo.close()
         for notice in self._notices:
             notice.dispose()
@@ -109,24 +96,24 @@ class InterruptedCells:
         self._began[cell.id] = _Began(cell.number, time.monotonic())
 
     def cell_ended(self, cell: Cell, error: BaseException | None) -> None:
-        """Report what `_show` has not: another display of tracebacks has its place.
+        """Report what `_show` did not, because another traceback display replaced it.
 
         ``rich.traceback.install()`` replaces the shell's method, and exceptions of
-        `set_custom_exc` never reach it. A cell that caught the interrupt shows
-        nothing, but its tasks end as configured.
+        `set_custom_exc` never reach it. A cell that caught the interrupt shows nothing,
+        but its tasks end as configured.
         """
-        if not self._interrupts.interrupted or self._told == cell.id:
+        if not self._interrupts.interrupted or self._reported == cell.id:
             return
         if isinstance(error, _RAISED):
             report, running = self._report(cell, error)
             self._print(report)
             self._show_notice(cell, running)
         else:
-            self._told = self.last = cell.id
+            self._reported = self.last = cell.id
             self._end_tasks(cell)
 
     def number_of(self, cell_id: Hashable) -> int | None:
-        """Give the number that people know a cell by."""
+        """Return a cell's execution count."""
         began = self._began.get(cell_id)
         return None if began is None else began.number
 
@@ -145,7 +132,7 @@ class InterruptedCells:
             return
         report, running = self._report(cell, error)
         if self._shows_text():
-            # Without a word on Ray, the traceback of blocking code says more.
+            # Where no Ray task is involved, the traceback of blocking code says more.
             short = len(report) > 1 or not issubclass(etype, KeyboardInterrupt)
             self._show_whole(etype, error, report if short else traceback)
         else:
@@ -155,27 +142,31 @@ class InterruptedCells:
         self._show_notice(cell, running)
 
     def _shows_text(self) -> bool:
-        """Whether tracebacks are displayed by the shell itself, as the text passed.
-
-        ipykernel (7.4) leaves the shell's own method in its dict as it starts.
-        """
+        """Whether the shell itself shows tracebacks, as the text that it is passed."""
+        # ipykernel (7.4) leaves the shell's own method in its dict as it starts.
         function = getattr(self._show_whole, "__func__", None)
         return function is getattr(type(self._shell), _SHOW, None)
 
     def _report(
         self, cell: Cell, error: BaseException
     ) -> tuple[list[str], list[RunningTask]]:
-        """End tasks as configured; return the lines to show, and what runs on."""
-        self._told = self.last = cell.id
+        """Cancel tasks as configured; return the lines to show, and what still runs."""
+        self._reported = self.last = cell.id
         awaited = self._what_was_awaited(cell)
         asked, running = self._end_tasks(cell)
         lines = [f"{shortened(type(error).__name__)}: {self._where(cell, error)}"]
         lines += [awaited] if awaited else []
-        lines += self._what_became(cell, asked, running)
+        if asked:
+            lines.append(f"Cancelling {count(asked)}")
+        if running:
+            lines.append(
+                f"Still running: {count(running)}. "
+                f"To cancel: %ray_cancel --cell {cell.number}"
+            )
         return lines, running
 
     def _print(self, report: list[str]) -> None:
-        """Print a report below somebody else's traceback, if it is about Ray."""
+        """Print a report below another display's traceback, if it is about Ray."""
         if len(report) > 1:
             print_text("\n".join(report), sys.stderr)
 
@@ -186,7 +177,7 @@ class InterruptedCells:
                 self._notices.pop(0).dispose()
 
     def _end_tasks(self, cell: Cell) -> tuple[list[RunningTask], list[RunningTask]]:
-        """Do as configured; give what is being ended, and what runs on."""
+        """Cancel as configured; return what was cancelled, and what still runs."""
         running = [task for task in self._tasks.all() if task.belongs_to(cell.id)]
         which = self._config.cancel_on_interrupt
         asked = [
@@ -201,23 +192,23 @@ class InterruptedCells:
 
     def _where(self, cell: Cell, error: BaseException) -> str:
         began = self._began.get(cell.id)
-        told = "stopped"
+        text = "stopped"
         if began is not None:
-            told += f" after {format_elapsed(time.monotonic() - began.at)}"
+            text += f" after {format_elapsed(time.monotonic() - began.at)}"
         place, at = None, error.__traceback__
         while at is not None:
             if at.tb_frame.f_globals is self._shell.user_global_ns:
                 place = at
             at = at.tb_next
         if place is None:
-            return told
-        told += f" at line {place.tb_lineno}"
+            return text
+        text += f" at line {place.tb_lineno}"
         file = place.tb_frame.f_code.co_filename
         line = cell_line(file, place.tb_lineno)
         if line is None:
-            # Code that a cell has made or run from a file, which may be anywhere.
-            return f"{told} of {shortened(file, _LONGEST_LINE)}"
-        return f"{told}: {shortened(line, _LONGEST_LINE)}" if line else told
+            # Code that the cell compiled or ran from a file, which may be anywhere.
+            return f"{text} of {shortened(file, _LONGEST_LINE)}"
+        return f"{text}: {shortened(line, _LONGEST_LINE)}" if line else text
 
     def _what_was_awaited(self, cell: Cell) -> str:
         progress = self._tracker.read_cell(cell.id)
@@ -231,16 +222,3 @@ class InterruptedCells:
         if not names:
             return ""
         return f"Awaited for {format_elapsed(progress.waited)}: {', '.join(names)}"
-
-    def _what_became(
-        self, cell: Cell, asked: list[RunningTask], running: list[RunningTask]
-    ) -> list[str]:
-        lines = []
-        if asked:
-            lines.append(f"Cancelling {count(asked)}")
-        if running:
-            lines.append(
-                f"Still running: {count(running)}; "
-                f"%ray_cancel --cell {cell.number} cancels them"
-            )
-        return lines
