@@ -1,8 +1,8 @@
-"""What people call a cell, and its lines, for the file that its code was compiled as.
+"""The name of a cell, and its lines, by the file name that its code was compiled with.
 
-A file's name comes from a traceback that a worker has sent, or from an error's message
-that only looks like one. Lines are shown of the cells of this kernel alone, which
-IPython keeps in memory: no file is ever opened here.
+File names come from tracebacks that workers sent, or from error messages that look like
+one. Only lines of this kernel's cells are shown, from IPython's memory: this module
+opens no file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import sys
 from typing import Any
 
-# Seven digits are more lines than a cell has; no number is too long to be one.
+# Seven digits are enough for the lines of a cell, and quick to convert.
 _FRAME = re.compile(
     r'^(?P<indent>[ |]*)File "(?P<file>[^"\n]{1,500})", line (?P<line>[0-9]{1,7})'
     r"(?P<rest>[^0-9\n][^\n]*|)(?P<source>\n[ |]{3}[^\n]*)?$",
@@ -22,22 +22,12 @@ _LONGEST_LINE = 200
 
 
 def with_cell_names(traceback: str) -> str:
-    """Name the cells in a traceback as IPython's own tracebacks do.
+    """Return a traceback that names cells as IPython does; thread-safe.
 
-    Each cell is compiled as a file of its own, ``/tmp/ipykernel_7/148.py``, which is
-    also what a worker names that runs a function of it. The worker has no such file,
-    so that the line itself is added here.
-
-    Parameters
-    ----------
-    traceback : str
-        With lines like ``File "...", line 3, in load``; on any thread.
-
-    Returns
-    -------
-    str
-        With ``Cell In[5], line 3, in load`` for those of this shell's cells, also of
-        some that were run again: then it is the last run's number.
+    Each cell is compiled as a file of its own, such as ``/tmp/ipykernel_7/148.py``. A
+    worker that runs a function of the cell names that file and does not have it, so the
+    source line is added here. For a cell that was run again, the name is that of its
+    last run.
     """
     names = _compiler()
     if names is None:
@@ -57,15 +47,7 @@ def with_cell_names(traceback: str) -> str:
 
 
 def cell_line(file: str, number: int) -> str | None:
-    """Return a line of a cell of this kernel; None for what is no cell.
-
-    Parameters
-    ----------
-    file
-        The name that the code was compiled with.
-    number
-        From 1.
-    """
+    """Return a line of a cell of this kernel, from 1; None for another file."""
     names = _compiler()
     if names is None or _cell_name(names, file) is None:
         return None
@@ -73,22 +55,22 @@ def cell_line(file: str, number: int) -> str | None:
 
 
 def _compiler() -> Any:
-    # A script that shows its progress has no cells, and need not import IPython.
+    # A script has no cells, and may run without IPython.
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module else None
     return None if shell is None else shell.compile
 
 
 def _cell_name(names: Any, file: str) -> str | None:
-    # A label and a name, or None for what is no cell (IPython 8.18 to 9.18).
+    # A label and a name, or None for another file (IPython 8.18 to 9.18).
     name = names.format_code_name(file)
     return " ".join(name) if name else None
 
 
 def _line(file: str, number: int) -> str:
-    """Return a line of what IPython has put into `linecache`; "" if there is none."""
+    """Return a line that IPython has put into `linecache`, or ""."""
     entry = linecache.cache.get(file)
-    # Size, time of change, lines and name; no time where no file stands behind it.
+    # Size, time of change, lines and name; the time is None for code without a file.
     if entry is None or len(entry) != 4 or entry[1] is not None:
         return ""
     lines = entry[2]

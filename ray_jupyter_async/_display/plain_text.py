@@ -1,9 +1,9 @@
-"""The doors through which text from elsewhere reaches a face: one for each kind.
+"""Escaping of text from elsewhere: one function for each kind of output.
 
-Names, messages, nodes, reasons and source lines are data. On a terminal they may not
-move the cursor or set its title, in HTML and SVG they may not be markup, and nowhere
-may they turn the direction of what stands beside them. Every module of this room that
-shows or prints something uses these functions and no others.
+Names, messages, nodes, reasons and source lines are data. They must not move a
+terminal's cursor or set its title, be markup in HTML or SVG, or change the direction of
+the text around them. Every module of `_display` and `_notebook` that shows or prints
+text uses these functions and no others.
 """
 
 from __future__ import annotations
@@ -18,28 +18,20 @@ from .._tracking.foreign_text import ACTIVE, REPLACEMENT, clean
 if TYPE_CHECKING:
     from typing import TextIO
 
-#: Characters of a text that is shown in lines; longer ones are cut.
+# Characters at which a text of several lines is cut.
 _LONGEST_TEXT = 100_000
-# Characters that are printed at once, such as the table of all names.
+# Characters that are printed at once, for example the table of all names.
 _LONGEST_PRINTED = 1_000_000
-#: Characters of a text in one line, such as a reason.
+#: Characters at which a text in one line is cut, for example a reason.
 LONGEST_LINE = 400
 
-# Colours are left out without a trace: Ray writes them around a task's name.
+# Removed without a replacement: Ray colours a task's name.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BLANKS = re.compile(r"\s+")
 
 
 def printable(text: object, longest: int = _LONGEST_TEXT) -> str:
-    """Return a text of one or more lines that only prints, in a terminal or a page.
-
-    Parameters
-    ----------
-    text
-        From anywhere.
-    longest
-        Characters beyond which it is cut.
-    """
+    """Return a text, cut and without control characters other than line breaks."""
     shown = clean(text, longest).replace("\r\n", "\n")
     if shown.isprintable():
         return shown
@@ -47,8 +39,8 @@ def printable(text: object, longest: int = _LONGEST_TEXT) -> str:
 
 
 def one_line(text: object, longest: int = LONGEST_LINE) -> str:
-    """Return the same in one line, its blanks joined."""
-    # Cut twice: before anything looks through it, and as it is shown.
+    """Return the same in one line, with single blanks."""
+    # Cut before the search too, so that a huge text costs nothing.
     shown = _BLANKS.sub(" ", printable(text, 4 * longest)).strip()
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
@@ -64,10 +56,7 @@ def attribute(text: object) -> str:
 
 
 def print_text(text: object, file: TextIO | None = None) -> None:
-    """Print a text, by default to `sys.stdout`.
-
-    A stream without Unicode gets question marks for what it cannot encode.
-    """
+    """Print a text, by default to `sys.stdout`; "?" replaces what it cannot encode."""
     stream = sys.stdout if file is None else file
     shown = printable(text, _LONGEST_PRINTED)
     try:
