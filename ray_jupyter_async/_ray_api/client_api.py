@@ -76,15 +76,9 @@ def when_id_is_here(ref: Any, callback: Callable[[], None]) -> None:
 class ClientServer:
     """The server's side of one Ray Client connection.
 
-    Parameters
-    ----------
-    worker : ray.util.client.worker.Worker
-        Of the connection; kept weakly.
-
-    Notes
-    -----
-    All methods but `connected` and `interrupt` block for a round trip, and for
-    as long as the server hangs: never on an event loop.
+    Keeps Ray's worker of the connection weakly. All methods but `connected` and
+    `interrupt` block for a round trip, and for as long as the server hangs: never call
+    them on an event loop.
     """
 
     def __init__(self, worker: Any) -> None:
@@ -119,27 +113,10 @@ class ClientServer:
     ) -> list[bytes]:
         """Return the ids of up to `num_returns` objects that are ready.
 
-        The server pulls them to its node, as `ray.wait` does; nothing comes
-        here.
-
-        Parameters
-        ----------
-        keys : sequence of bytes
-            Ids, without duplicates.
-        num_returns : int
-            Return once this many are ready.
-        timeout : float
-            Seconds that the server waits for them.
-        give_up : callable, optional
-            Makes the call one that `interrupt` ends; one at a time. Asked once
-            more when that has become possible.
-
-        Raises
-        ------
-        UnreachableError
-            If there is no connection now, or at `interrupt`.
-        UnknownRefError
-            If the server does not know one of the ids.
+        The server pulls them to its node for up to `timeout` seconds. With `give_up`,
+        `interrupt` ends the call; it is asked once more when that becomes possible.
+        Raises UnreachableError without a connection or at `interrupt`, and
+        UnknownRefError for an id that the server does not know.
         """
         worker = self._worker()
         request = _pb2.WaitRequest(
@@ -180,13 +157,8 @@ class ClientServer:
     def get(self, keys: Sequence[bytes]) -> bytearray:
         """Read objects that are ready; the pickle of a list of their values.
 
-        Raises
-        ------
-        UnreachableError
-            If there is no connection now.
-        Exception
-            What the first of them failed with, or `GetTimeoutError` if one was
-            not there after all.
+        Raises UnreachableError without a connection, the error of the first object that
+        failed, or `GetTimeoutError` if one was not there after all.
         """
         worker = self._worker()
         request = _pb2.GetRequest(ids=keys, timeout=READ_SECONDS)
@@ -208,12 +180,8 @@ class ClientServer:
         """Have the server send a value when it is there; does not wait for that.
 
         `callback` is called once, on the thread that reads answers: with the
-        answer, the bytes of a value, or an exception. It keeps no ref alive.
-
-        Raises
-        ------
-        UnreachableError
-            If the connection has ended.
+        answer, the bytes of a value, or an exception. It keeps no ref alive. Raises
+        UnreachableError if the connection has ended.
         """
         worker = self._worker()
         try:

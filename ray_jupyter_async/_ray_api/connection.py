@@ -24,13 +24,7 @@ _address: tuple[Any, bytes] | None = None
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Return the core worker, and keep it from being destroyed meanwhile.
-
-    Raises
-    ------
-    ClosedError
-        If no session is connected.
-    """
+    """Return the core worker, which stays until the exit; ClosedError without one."""
     core = connected_core()
     if core is None:
         raise ClosedError
@@ -48,15 +42,8 @@ def forget_connection() -> None:
 def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
     """Return the ids of the driver's tasks that have not ended, then those of others.
 
-    Parameters
-    ----------
-    parents
-        Of other threads than the main one, from `parent_of_thread`.
-
-    Returns
-    -------
-    list of list of bytes, or None
-        None when Ray is not connected, or does not say.
+    `parents` are those of other threads than the main one, from `parent_of_thread`.
+    None if Ray is not connected, or does not report them.
     """
     try:
         with connected() as core:
@@ -72,13 +59,7 @@ def unfinished_of(parents: Iterable[Any]) -> list[list[bytes]] | None:
 
 
 def own_address() -> bytes:
-    """Return the address of this process, as the owner of what it submits.
-
-    Raises
-    ------
-    ClosedError
-        If no session is connected.
-    """
+    """Return this process's address as an owner; ClosedError without a session."""
     global _address
     with connected() as core:
         if _address is None or _address[0] is not core:
@@ -108,14 +89,7 @@ def gcs_answers(timeout: float = 1.0) -> bool | None:
 
 
 class Parent(NamedTuple):
-    """The parent that Ray assigns to the tasks of a thread.
-
-    Attributes
-    ----------
-    task : ray.TaskID
-        The driver's in the main thread, and a made-up one in each other.
-    is_driver : bool
-    """
+    """The parent that Ray assigns to the tasks of a thread: made up, except in main."""
 
     task: Any
     is_driver: bool

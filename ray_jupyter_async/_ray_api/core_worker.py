@@ -41,12 +41,7 @@ def local_implementation(name: str) -> CellType | None:
     `ray.get`, `ray.wait` and `ray.cancel` end in `_private.worker.NAME`, which calls
     Ray Client's implementation or the function in this cell (2.40.0 and 2.60.0).
     Replaced there, the public function stays what it is for those who import it
-    (before or after), compare or pickle it.
-
-    Returns
-    -------
-    cell or None
-        None where this version of Ray is made otherwise.
+    (before or after), compare or pickle it. None where this Ray is made otherwise.
     """
     function = getattr(_worker_module, name, None)
     names = getattr(getattr(function, "__code__", None), "co_freevars", ())

@@ -34,15 +34,8 @@ HAS_ON_READY = hasattr(ObjectRef, "_on_ready")
 class ObjectReader:
     """Readiness and raw bytes of one local session's objects.
 
-    Parameters
-    ----------
-    core : ray._raylet.CoreWorker
-        The session's core worker, from `connected_core`.
-
-    Notes
-    -----
-    All methods may be called on any thread and release the GIL while Ray
-    works. They raise `shutdown_gate.ClosedError` once the session is ending.
+    All methods are thread-safe and release the GIL while Ray works. They raise
+    `shutdown_gate.ClosedError` once the session is ending.
     """
 
     def __init__(self, core: Any) -> None:
@@ -74,22 +67,9 @@ class ObjectReader:
     ) -> list[Ref]:
         """Return the refs that are ready; Ray refuses duplicates in `refs`.
 
-        Parameters
-        ----------
-        refs : sequence of ObjectRef
-            Without duplicates.
-        num_returns : int
-            Return once this many are ready; never more than these.
-        timeout_ms : int
-            Milliseconds; 0 looks and returns.
-        fetch_local : bool
-            If True, an object is ready only once it is on this node, and
-            objects elsewhere start to be pulled.
-
-        Raises
-        ------
-        ValueError
-            If Ray knows no owner of one of the refs.
+        Never more than `num_returns`. With `fetch_local` an object is ready only once
+        it is on this node, and objects elsewhere start to be pulled. Raises ValueError
+        if Ray knows no owner of one of the refs.
         """
         with self._gate:
             ready: list[Ref] = self._core.wait(
@@ -100,11 +80,8 @@ class ObjectReader:
     def read(self, refs: Sequence[Ref]) -> list[Raw]:
         """Read objects that are on this node, without deserialising them.
 
-        Raises
-        ------
-        ray.exceptions.GetTimeoutError
-            If one of them is not (or no longer) on this node, or was not read
-            because another one is an error: Ray stops at that one.
+        Raises GetTimeoutError if one of them is not on this node (any more), or was not
+        read because another one is an error: Ray stops at that one.
         """
         # 2.40 has the task id before the timeout.
         with self._gate:
@@ -130,13 +107,7 @@ class ObjectReader:
             return self._context.deserialize_objects([raw], [ref], *self._tensors)[0]
 
     def load_many(self, refs: Sequence[Ref], raws: Sequence[Raw]) -> list[Any]:
-        """Deserialise objects, as `load`; one after the other, but cheaper.
-
-        Raises
-        ------
-        gate.ClosedError
-            If the session ends meanwhile.
-        """
+        """Deserialise objects, as `load`; one after the other, but cheaper."""
         if any(len(raw) > 2 and raw[2] is not None for raw in raws):
             return [self.load(ref, raw) for ref, raw in zip(refs, raws, strict=True)]
         with self._gate:
@@ -233,12 +204,8 @@ class ObjectReader:
         """Call `callback` when the object exists somewhere; `HAS_ON_READY` only.
 
         The callback may run before this returns, on the calling thread or on
-        Ray's io thread. The registration does not keep the ref alive.
-
-        Returns
-        -------
-        callable
-            Ends the wait; it runs the callback, on the calling thread.
+        Ray's io thread. The registration does not keep the ref alive. What is returned
+        ends the wait; it runs the callback, on the calling thread.
         """
         with self._gate:
             return _EndSafely(ref._on_ready(callback), self._gate)

@@ -49,13 +49,7 @@ class Gate:
         return self._closed
 
     def __enter__(self) -> None:
-        """Make calls into Ray inside a `with` block, which may be entered again.
-
-        Raises
-        ------
-        ClosedError
-            If the gate has closed.
-        """
+        """Admit calls into Ray, reentrantly; ClosedError if the gate has closed."""
         with self._changed:
             if self._closed:
                 raise ClosedError("the Ray session has ended")
@@ -108,12 +102,8 @@ def before_disconnect(callback: Callable[[], None]) -> None:
 
     `ray.shutdown`, at exit too, ends with `global_worker.set_is_connected(False)`
     and then destroys the core worker; the method is shadowed on that one object
-    while there are callbacks. Without it nothing is called.
-
-    Parameters
-    ----------
-    callback
-        If it is a method, its object is not kept alive by it.
+    while there are callbacks. Without it nothing is called. A bound method does not
+    keep its object alive.
     """
     global _hooked
     worker: Any = _worker_module.global_worker
