@@ -24,21 +24,11 @@ if TYPE_CHECKING:
 
     Event = AwaitEvent | WatchEvent
 
-_KIND_AND_CELL = attrgetter("kind", "origin")
+_ALIKE = attrgetter("kind", "origin", "outcome")
 
 
 class Awaits:
-    """Applies events to cells.
-
-    Parameters
-    ----------
-    cells, states
-        Where they are counted.
-    name_of
-        Returns the name of a ref; called once per ref and cell.
-    is_item
-        Whether a ref is an item of a generator.
-    """
+    """Applies events to cells."""
 
     def __init__(
         self,
@@ -54,8 +44,8 @@ class Awaits:
 
     def apply(self, events: Sequence[Event]) -> None:
         """Apply a batch, of which many in a row may be alike."""
-        for (kind, origin), alike in groupby(events, _KIND_AND_CELL):
-            self._apply_alike(kind, origin, list(alike))
+        for (kind, origin, outcome), alike in groupby(events, _ALIKE):
+            self._apply_alike(kind, origin, outcome, list(alike))
 
     def submitted(self, submissions: Iterable[Submission]) -> None:
         """Count the refs of submitted tasks."""
@@ -72,16 +62,9 @@ class Awaits:
     def add_submitted(
         self, origin: Hashable, name: str, times: dict[bytes, float], *, followed: bool
     ) -> None:
-        """Count refs of one name that a cell has submitted; known ones are skipped.
+        """Count refs of one name, by the time of their submission, unless known.
 
-        Parameters
-        ----------
-        origin, name
-            The cell and the line.
-        times
-            When each was submitted, by id.
-        followed
-            Whether Ray reports when their tasks are no longer running.
+        If `followed`, Ray reports when their tasks are no longer running.
         """
         cell, records = self._cells.of(origin), self._states.records
         slot_of, slot_in = records.slot_of, records.slot_in
@@ -97,31 +80,35 @@ class Awaits:
                 records.flags[slot] |= flag
 
     def _apply_alike(
-        self, kind: str, origin: Hashable, events: Sequence[Event]
+        self,
+        kind: str,
+        origin: Hashable,
+        outcome: Outcome | None,
+        events: Sequence[Event],
     ) -> None:
-        """Apply events of one kind and cell."""
+        """Apply events of one kind, cell and outcome."""
         if kind == "cancelling":
             # In every cell that shows the ref.
             for event in events:
                 cancelling(self._states, event.key, event.at)
-        elif kind == "got":
-            cell = self._cells.get(origin)
-            if cell is not None:
-                self._states.changed.add(cell.origin)
-                self._settled(cell, events)
-            self._got_elsewhere(events)
-        else:
-            cell = self._cells.of(origin)
+            return
+        # A value of a blocking call may be of refs that its cell does not know.
+        cell = self._cells.get(origin) if kind == "got" else self._cells.of(origin)
+        if cell is not None:
             self._states.changed.add(cell.origin)
             if kind == "awaited" or kind == "watched":
                 self._awaited(cell, events)
-            elif kind == "unwatched":
-                for event in events:
-                    slot = self._states.records.slot_in(event.key, cell.origin)
-                    if slot is not None:
-                        self._unwatched(slot, event.key, event.at)
-            else:  # "settled", "ready" or "known"
-                self._settled(cell, events)
+            elif kind == "unwatched" or outcome is Outcome.CANCELLED:
+                # Only the await was cancelled; the task's state is unchanged.
+                self._unwatched(cell, events)
+            elif outcome in STATE_OF:
+                self._settled(cell, STATE_OF[outcome], events)
+            else:
+                self._failed(cell, events)
+        if kind == "got":
+            for event in events:
+                for slot in self._states.records.slots_of(event.key):
+                    self._states.learn(slot, RefState.RESOLVED, event.at)
 
     def _awaited(self, cell: Cell, events: Sequence[Event]) -> None:
         """Count awaits, or watches, that begin."""
@@ -173,90 +160,67 @@ class Awaits:
         flags[slot] |= AWAITED
         cell.clock.more(1, at)
 
-    def _settled(self, cell: Cell, events: Sequence[Event]) -> None:
+    def _settled(self, cell: Cell, new: RefState, events: Sequence[Event]) -> None:
         """Count awaits and watches that end, and objects whose kind became known."""
         records, origin = self._states.records, cell.origin
         find, lines = records.slot_of.get, records.lines
-        outcome: Outcome | None = None
-        new: RefState | None = None
-        alike: dict[Line, list[tuple[int, Event]]] = {}
+        by_line: dict[Line, list[tuple[int, Event]]] = {}
         for event in events:
             slot = find(event.key)
+            if slot is not None and lines[slot].origin is not origin:
+                slot = records.slot_in(event.key, origin)
             if slot is None:
                 continue
             line = lines[slot]
-            if line.origin is not origin:
-                slot = records.slot_in(event.key, origin)
-                if slot is None:
-                    continue
-                line = lines[slot]
-            if event.outcome is not outcome:
-                # In their order: one ref may be in both.
-                self._settle_alike(new, alike)
-                outcome, alike = event.outcome, {}
-                new = STATE_OF.get(outcome) if outcome else None
-            if new is None:
-                self._settle_otherwise(slot, event)
-            elif line in alike:
-                alike[line].append((slot, event))
+            if line in by_line:
+                by_line[line].append((slot, event))
             else:
-                alike[line] = [(slot, event)]
-        self._settle_alike(new, alike)
+                by_line[line] = [(slot, event)]
+        for line, found in by_line.items():
+            self._states.settle(line, new, found)
 
-    def _settle_alike(
-        self, new: RefState | None, alike: dict[Line, list[tuple[int, Event]]]
-    ) -> None:
-        if new is not None:
-            for line, found in alike.items():
-                self._states.settle(line, new, found)
-
-    def _settle_otherwise(self, slot: int, event: Event) -> None:
-        key, at, outcome = event.key, event.at, event.outcome
-        if outcome is Outcome.CANCELLED:
-            # Only the await was cancelled; the task's state is unchanged.
-            self._unwatched(slot, key, at)
-            return
+    def _failed(self, cell: Cell, events: Sequence[Event]) -> None:
+        """Count awaits, watches and objects that turned out to be errors."""
         records = self._states.records
-        old = records.state[slot]
-        known_late = SETTLED[old] and event.kind != "settled"
-        # An await that no session could answer changes nothing about a known end.
-        if SETTLED[old] and (
-            outcome is Outcome.UNREACHABLE or not BEFORE[RefState.FAILED][old]
-        ):
-            return
-        failure = Failure("unknown error")
-        if event.error is not None:
-            failure = Failure.of(event.error, event.message, event.traceback)
-        self._states.fail(
-            slot,
-            records.lines[slot].last_change if known_late else at,
-            failure,
-            elsewhere=outcome is not Outcome.UNREACHABLE,
-        )
-
-    def _got_elsewhere(self, events: Sequence[Event]) -> None:
-        """Let cells that show refs learn that a blocking call has their values."""
         for event in events:
-            for slot in self._states.records.slots_of(event.key):
-                self._states.learn(slot, RefState.RESOLVED, event.at)
+            slot = records.slot_in(event.key, cell.origin)
+            if slot is None:
+                continue
+            at, old = event.at, records.state[slot]
+            unreachable = event.outcome is Outcome.UNREACHABLE
+            if SETTLED[old]:
+                # An await that no session could answer changes nothing about an end.
+                if unreachable or not BEFORE[RefState.FAILED][old]:
+                    continue
+                if event.kind != "settled":
+                    # It became known late.
+                    at = records.lines[slot].last_change
+            failure = Failure("unknown error")
+            if event.error is not None:
+                failure = Failure.of(event.error, event.message, event.traceback)
+            self._states.fail(slot, at, failure, elsewhere=not unreachable)
 
-    def _unwatched(self, slot: int, key: bytes, at: float) -> None:
-        """Take back an await or a watch; the task may run on, and stays counted."""
-        states, flags = self._states, self._states.records.flags
-        if SETTLED[states.records.state[slot]]:
-            return
-        more = states.more_awaits.pop(slot, 0)
-        if more:
-            if more > 1:
-                states.more_awaits[slot] = more - 1
-        elif self._is_item(key):
-            # Of a generator, whose end may have come before it.
-            states.uncount(slot, at)
-            flags[slot] |= REVISABLE
-        else:
-            if not flags[slot] & SUBMITTED and states.is_followed(key):
+    def _unwatched(self, cell: Cell, events: Sequence[Event]) -> None:
+        """Take back awaits or watches; the tasks may run on, and stay counted."""
+        states, records = self._states, self._states.records
+        flags = records.flags
+        for event in events:
+            key, at = event.key, event.at
+            slot = records.slot_in(key, cell.origin)
+            if slot is None or SETTLED[records.state[slot]]:
+                continue
+            more = states.more_awaits.pop(slot, 0)
+            if more:
+                if more > 1:
+                    states.more_awaits[slot] = more - 1
+            elif self._is_item(key):
+                # Of a generator, whose end may have come before it.
+                states.uncount(slot, at)
+                flags[slot] |= REVISABLE
+            elif flags[slot] & SUBMITTED:
+                states.not_awaited(slot, at)
+            elif states.is_followed(key):
                 flags[slot] |= SUBMITTED | FOLLOWED
-            if flags[slot] & SUBMITTED:
                 states.not_awaited(slot, at)
             else:
                 states.change(slot, RefState.RELEASED, at)
