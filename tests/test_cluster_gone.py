@@ -1,4 +1,4 @@
-"""A kernel whose Ray loses its GCS: the faces say so, and Stop goes on working."""
+"""A kernel whose Ray loses its GCS: displays say so, and Stop works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_widgets(kernel):
     return any(SAYS in str(comm.state) for comm in kernel.comms.values())
 
 
-def test_a_gcs_that_hangs_is_reported_until_it_answers(cluster):
+def test_hanging_gcs_is_reported_until_it_answers(cluster):
     kernel, gcs = cluster
     cell = kernel.submit(WAITS)
     kernel.poll(lambda: "begun" in cell.stdout, of=cell)
@@ -59,7 +59,7 @@ def test_a_gcs_that_hangs_is_reported_until_it_answers(cluster):
 
 
 # The last one: Ray ends the kernel a minute later.
-def test_a_gcs_that_is_gone_is_reported_and_stop_works(cluster):
+def test_lost_gcs_is_reported_and_stop_works(cluster):
     kernel, gcs = cluster
     cell = kernel.submit(WAITS)
     kernel.poll(lambda: "begun" in cell.stdout, of=cell)

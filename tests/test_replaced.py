@@ -1,4 +1,4 @@
-"""Other people's functions, replaced: what they are for whoever holds them."""
+"""Replaced functions of other packages: what users see of them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_name_docs_and_signature_stay(as_they_were, everything, place):
     assert _description(PLACES[place]()) == _description(as_they_were[place])
 
 
-def test_all_come_out_as_they_were(as_they_were, ray_session):
+def test_uninstall_restores_every_function(as_they_were, ray_session):
     tracking = Tracking()
     with patched():
         tracking.install()
@@ -103,11 +103,11 @@ def test_all_come_out_as_they_were(as_they_were, ray_session):
     assert {name: place() for name, place in PLACES.items()} == as_they_were
 
 
-def test_public_functions_are_never_another_object(everything):
+def test_public_functions_stay_the_same_objects(everything):
     assert (ray.get, ray.wait, ray.cancel) == (early_get, early_wait, early_cancel)
 
 
-def test_all_pickle_while_in_and_afterwards(ray_session):
+def test_wrappers_pickle_while_in_and_afterwards(ray_session):
     tracking = Tracking()
     with patched():
         tracking.install()
@@ -127,7 +127,7 @@ def test_all_pickle_while_in_and_afterwards(ray_session):
     assert done.stdout.split() == names * 2, done.stderr
 
 
-def test_input_is_as_before_while_a_terminal_shows_lines():
+def test_input_keeps_its_look_beside_terminal_lines():
     original = builtins.input
     leader, follower = os.openpty()
     try:
@@ -147,7 +147,7 @@ def test_input_is_as_before_while_a_terminal_shows_lines():
         os.close(leader)
 
 
-def test_functions_imported_by_name_work_in_tasks_and_actors(everything):
+def test_functions_imported_by_name_work_in_workers(everything):
     @ray.remote(num_cpus=0)
     def task(given):
         value = early_get([ray.put(1)])
@@ -227,7 +227,7 @@ def test_keyword_calls_and_futures_are_seen(everything, gate):
         origin.reset(before)
 
 
-def test_replacing_leaves_what_came_from_the_class():
+def test_replaced_method_of_a_class_stays_there():
     class Owner:
         def name(self):
             return "class"
@@ -238,14 +238,14 @@ def test_replacing_leaves_what_came_from_the_class():
     assert vars(owner) == {}
 
 
-def test_replacing_leaves_what_was_put_on_top():
+def test_replaced_leaves_a_later_replacement_alone():
     owner = SimpleNamespace(name=1)
     with replaced(owner, "name", lambda original: original + 1):
         owner.name = "theirs"
     assert owner.name == "theirs"
 
 
-def test_replacing_what_the_type_keeps_is_undone():
+def test_replaced_restores_a_functions_module():
     def function():
         pass
 
@@ -254,7 +254,7 @@ def test_replacing_what_the_type_keeps_is_undone():
     assert function.__module__ == __name__
 
 
-def test_replacing_by_a_proxy_keeps_nothing_alive():
+def test_replaced_by_proxy_keeps_nothing_alive():
     class Owner:
         name = "class"
 
@@ -280,7 +280,7 @@ def test_calls_are_noted_while_in():
     assert seen == [(12, (3,), {"by": 4})]
 
 
-def test_error_of_a_note_does_not_reach_the_caller(caplog):
+def test_error_of_a_note_stays_from_the_caller(caplog):
     owner = SimpleNamespace(double=lambda number: 2 * number)
 
     def fails(*_):
@@ -308,7 +308,7 @@ def test_failed_install_leaves_nothing_in():
     assert vars(owner) == {"name": 1}
 
 
-def test_callback_for_the_sessions_end_keeps_no_object(ray_session):
+def test_session_end_callback_keeps_no_object(ray_session):
     class Owner:
         def ends(self):
             raise AssertionError("it is gone")

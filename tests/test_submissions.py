@@ -55,11 +55,11 @@ def counter(ray_session):
     return Counter.remote()
 
 
-def test_a_task_has_the_name_of_its_function(submissions):
+def test_task_has_the_name_of_its_function(submissions):
     assert submissions.name_of(f.remote().binary()) == "f"
 
 
-def test_a_nested_function_has_its_own_name(submissions):
+def test_nested_function_has_its_own_name(submissions):
     @ray.remote
     def inner():
         pass
@@ -67,33 +67,33 @@ def test_a_nested_function_has_its_own_name(submissions):
     assert submissions.name_of(inner.remote().binary()) == "inner"
 
 
-def test_an_actor_task_has_the_names_of_class_and_method(submissions, counter):
+def test_actor_task_has_names_of_class_and_method(submissions, counter):
     assert submissions.name_of(counter.add.remote(1).binary()) == "Counter.add"
 
 
 @pytest.mark.parametrize("kind", ["task", "actor task"])
-def test_a_name_given_by_options_wins(submissions, counter, kind):
+def test_name_given_by_options_wins(submissions, counter, kind):
     method = f if kind == "task" else counter.add
     ref = method.options(name="given").remote(1)
     assert submissions.name_of(ref.binary()) == "given"
 
 
-def test_each_of_several_returns_has_the_name(submissions):
+def test_returns_of_one_task_share_its_name(submissions):
     refs = f.options(num_returns=2).remote(1, 2)
     assert [submissions.name_of(ref.binary()) for ref in refs] == ["f", "f"]
 
 
-def test_items_of_a_streaming_generator_have_the_name(submissions, counter):
+def test_generator_items_have_the_tasks_name(submissions, counter):
     assert {submissions.name_of(r.binary()) for r in numbers.remote()} == {"numbers"}
     names = {submissions.name_of(r.binary()) for r in counter.each.remote()}
     assert names == {"Counter.each"}
 
 
-def test_a_put_ref_is_called_so(submissions):
+def test_put_ref_has_its_own_name(submissions):
     assert submissions.name_of(ray.put(1).binary()) == "ray.put"
 
 
-def test_a_ref_from_elsewhere_is_among_the_others(submissions):
+def test_untracked_ref_is_among_the_others(submissions):
     submissions.uninstall()
     assert submissions.name_of(f.remote().binary()) == "other refs"
 
@@ -110,7 +110,7 @@ def test_uninstall_restores_exactly():
     assert [cls.__dict__["_remote"] for cls in methods] == before
 
 
-def test_uninstall_leaves_somebody_elses_wrapper_alone(monkeypatch):
+def test_uninstall_leaves_a_later_wrapper_alone(monkeypatch):
     submissions = Submissions()
     submissions.install()
     ours = ray.remote_function.RemoteFunction._remote
@@ -127,7 +127,7 @@ def test_uninstall_leaves_somebody_elses_wrapper_alone(monkeypatch):
     ray.remote_function.RemoteFunction._remote = ours.__wrapped__
 
 
-def test_a_ref_is_not_kept(submissions):
+def test_refs_are_not_kept(submissions):
     ref = f.remote(1)
     ray.get(ref)
     key = ref.hex()
@@ -140,7 +140,7 @@ def test_a_ref_is_not_kept(submissions):
     poll(lambda: key not in counts(), what="the ref to be released")
 
 
-def test_only_the_last_names_are_kept():
+def test_names_are_kept_for_the_last_tasks_only():
     submissions = Submissions(limit=10)
     submissions.install()
     try:
@@ -151,7 +151,7 @@ def test_only_the_last_names_are_kept():
     assert len(submissions) <= 20
 
 
-def test_a_failed_naming_does_not_fail_the_submission(submissions, monkeypatch):
+def test_failed_naming_does_not_fail_the_task(submissions, monkeypatch):
     def broken():
         raise RuntimeError
 
@@ -159,7 +159,7 @@ def test_a_failed_naming_does_not_fail_the_submission(submissions, monkeypatch):
     assert ray.get(f.remote(1)) == (1,)
 
 
-def test_a_ray_without_the_method_is_warned_about_and_left(monkeypatch, caplog):
+def test_missing_submit_method_is_warned_about(monkeypatch, caplog):
     monkeypatch.delattr(ray.actor.ActorMethod, "_remote")
     submissions = Submissions()
     with caplog.at_level(logging.WARNING, "ray_jupyter_async"):

@@ -1,4 +1,4 @@
-"""What Ray's own books tell the tracker: states, times, errors, reasons."""
+"""Task events in the tracker: states, times, errors, reasons."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tracked:
         return [ref.state for ref in self.refs(name)]
 
     def wait(self, name, condition, what):
-        """Wait until the line is as said, and give it."""
+        """Wait until the line meets a condition, and return it."""
 
         seen = None
 
@@ -140,7 +140,7 @@ def slow_actor(tmp_path):
     path.touch()
 
 
-def test_a_task_that_nobody_awaits_has_a_full_record(tracked, gate):
+def test_unawaited_task_has_a_full_record(tracked, gate):
     ref = gate.hold()
     line = tracked.wait("hold", lambda line: line.running, "it to run")
     assert (line.total, line.pending) == (1, 1)
@@ -160,14 +160,14 @@ def test_a_task_that_nobody_awaits_has_a_full_record(tracked, gate):
     assert record.node
 
 
-def test_each_return_of_a_task_is_a_ref(tracked):
+def test_task_has_a_ref_for_each_return(tracked):
     refs = quick.options(num_returns=2, name="two").remote((1, 2))
     line = tracked.wait("two", lambda line: line.ready == 2, "both")
     assert line.total == 2
     assert [ref.key for ref in tracked.refs("two")] == [r.binary() for r in refs]
 
 
-def test_what_another_thread_submits_is_known_from_events(tracked, gate):
+def test_task_of_another_thread_is_tracked(tracked, gate):
     refs = []
 
     def submit():
@@ -182,7 +182,7 @@ def test_what_another_thread_submits_is_known_from_events(tracked, gate):
     tracked.wait("hold", lambda line: line.ready, "it to end")
 
 
-def test_errors_are_grouped_and_told_by_the_users_own_frames(tracked):
+def test_errors_are_grouped_and_show_user_frames(tracked):
     refs = [fails.remote(number) for number in (1, 1, 2)]
     line = tracked.wait(
         "fails",
@@ -208,7 +208,7 @@ def test_errors_are_grouped_and_told_by_the_users_own_frames(tracked):
     assert tracked.refs("fails")[0].error == "ValueError: number 1"
 
 
-def test_a_retry_is_told_with_its_reason(tracked, tmp_path):
+def test_retry_is_shown_as_the_second_attempt(tracked, tmp_path):
     path = tmp_path / "end"
     ref = dies_once.remote(str(path))
     tracked.wait(
@@ -225,7 +225,7 @@ def free_cpus():
     return ray.available_resources().get("CPU")
 
 
-def test_why_refs_wait(tracked, slow_actor):
+def test_pending_refs_show_why_they_wait(tracked, slow_actor):
     actor, path = slow_actor
     poll(lambda: free_cpus() == 2, 30, what="both CPUs, which earlier tests have used")
     held = [takes_cpu.remote(str(path)) for _ in range(5)]
@@ -251,7 +251,7 @@ def test_why_refs_wait(tracked, slow_actor):
     assert tracked.states("needs_gpu") == [RefState.CANCELLED]
 
 
-def test_a_cancel_is_shown_until_it_is_done(tracked, gate):
+def test_cancel_is_shown_until_it_is_done(tracked, gate):
     refs = [gate.hold() for _ in range(2)]
     tracked.wait("hold", lambda line: line.running == 2, "both to run")
     assert tracked.tracker.cancel(CELL, "hold", [refs[0].binary()]) == []
@@ -263,7 +263,7 @@ def test_a_cancel_is_shown_until_it_is_done(tracked, gate):
     assert tracked.tracker.cancel(CELL, "other") == []
 
 
-def test_ray_says_why_it_does_not_cancel(tracked, slow_actor):
+def test_refused_cancel_returns_rays_reason(tracked, slow_actor):
     actor, path = slow_actor
     ref = actor.method.remote()
     ((key, why),) = tracked.tracker.cancel(CELL, force=True)
@@ -273,7 +273,7 @@ def test_ray_says_why_it_does_not_cancel(tracked, slow_actor):
     ray.get(ref)
 
 
-def test_everything_that_runs_can_be_shown_in_one_cell(tracked, gate):
+def test_running_tasks_can_be_shown_in_one_cell(tracked, gate):
     token = origin.set("earlier cell")
     refs = [gate.hold() for _ in range(3)]
     origin.reset(token)
@@ -285,7 +285,7 @@ def test_everything_that_runs_can_be_shown_in_one_cell(tracked, gate):
     assert line.ready == len(keys)
 
 
-def test_a_task_of_a_lost_node_says_so():
+def test_task_of_a_lost_node_says_so():
     done = run_script(
         """
         import time
@@ -337,7 +337,7 @@ def test_a_task_of_a_lost_node_says_so():
     assert "node lost, retrying (attempt 2)" in done.stdout.splitlines()
 
 
-def test_the_end_of_the_session_settles_what_nobody_awaits():
+def test_session_end_settles_unawaited_refs():
     done = run_script(
         """
         import ray

@@ -66,7 +66,7 @@ def static(result):
         "[ray.get(ref) for ref in refs]",
     ],
 )
-def test_a_cell_that_blocks_shows_what_it_waits_for(cells, tmp_path, call):
+def test_blocking_cell_shows_what_it_waits_for(cells, tmp_path, call):
     path = tmp_path / "end"
     task = f"hold.options(name='held').remote({str(path)!r})"
     result = cells.submit(f"refs = [{task} for _ in range(3)]\n{call};")
@@ -108,7 +108,7 @@ def test_loop_of_short_calls_shows_progress(cells, loop):
     assert static(result).startswith("Napper.nap  12/12")
 
 
-def test_an_error_that_ray_get_raises_is_told_with_the_cells_own_lines(cells, tmp_path):
+def test_error_of_ray_get_shows_the_cells_lines(cells, tmp_path):
     path = tmp_path / "end"
     result = cells.submit(
         "@ray.remote(num_cpus=0)\n"
@@ -132,7 +132,7 @@ def test_an_error_that_ray_get_raises_is_told_with_the_cells_own_lines(cells, tm
     assert told.rstrip().endswith("ZeroDivisionError: division by zero")
 
 
-def test_an_awaited_error_has_message_and_traceback_at_once(cells):
+def test_awaited_error_has_its_traceback_at_once(cells):
     cells.ok(
         "refs = [fails.options(name='failing').remote(n % 2) for n in range(4)]\n"
         "_ = await asyncio.gather(*refs, return_exceptions=True)\n"
@@ -145,7 +145,7 @@ def test_an_awaited_error_has_message_and_traceback_at_once(cells):
     assert told.splitlines() == ["KeyError 0 2 True", "KeyError 1 2 True"]
 
 
-def test_a_shown_cell_goes_on_with_the_tasks_that_it_left_behind(cells, tmp_path):
+def test_shown_cell_follows_tasks_left_behind(cells, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     result = cells.submit(
         f"left = hold.options(name='left').remote({str(second)!r})\n"
@@ -162,7 +162,7 @@ def test_a_shown_cell_goes_on_with_the_tasks_that_it_left_behind(cells, tmp_path
     cells.ok("del left")
 
 
-def test_a_generator_counts_as_its_task_and_its_items(cells):
+def test_generator_counts_its_task_and_its_items(cells):
     cells.ok(
         "@ray.remote(num_cpus=0)\n"
         "def items(n):\n"
@@ -228,7 +228,7 @@ def test_ray_refs_prints_a_table(cells, tmp_path):
     cells.ok("ray.get(b); del b, c")
 
 
-def test_nothing_is_pinned(cells):
+def test_tracking_pins_nothing(cells):
     cells.ok(
         "core = ray._private.worker.global_worker.core_worker\n"
         "array = ray.put(bytes(40_000_000))\n"
@@ -254,7 +254,7 @@ def test_nothing_is_pinned(cells):
     )
 
 
-def test_the_object_store_gives_back_what_was_tracked(cells, tmp_path):
+def test_object_store_frees_what_was_tracked(cells, tmp_path):
     def stored():
         return int(cells.ok("print(stored())").stdout)
 
@@ -271,7 +271,7 @@ def test_the_object_store_gives_back_what_was_tracked(cells, tmp_path):
         "        time.sleep(0.01)\n"
         "    return np.ones(10_000_000, np.uint8)"
     )
-    # What others have let go of a moment ago.
+    # Earlier tests have dropped theirs a moment ago.
     cells.poll(lambda: stored() < 1_000_000, 30, what="an empty store")
     path = tmp_path / "end"
     result = cells.submit(
@@ -297,7 +297,7 @@ def test_the_object_store_gives_back_what_was_tracked(cells, tmp_path):
     assert cells.ok("print(lines()['make'].done)").stdout == "20\n"
 
 
-def test_tracking_can_be_turned_off_altogether(cells):
+def test_tracking_can_be_turned_off(cells):
     told = cells.ok(
         "import ray.remote_function\n"
         "def hooks():\n"
