@@ -54,6 +54,7 @@ check-types: $(VENV)/.installed-all
 check-js: $(NODE_MODULES)/.installed
 	$(NODE_MODULES)/.bin/tsc
 	$(NODE_MODULES)/.bin/biome ci
+	node --test tests/js/*.test.mjs
 
 check-notebooks: $(VENV)/.installed-all
 	$(BIN)/python .ci/check_notebooks.py notebooks
@@ -97,6 +98,6 @@ $(BIN)/python $(OLDEST)/bin/python:
 
 $(NODE_MODULES)/.installed: .ci/js/package.json
 	@command -v npm >/dev/null 2>&1 || { \
-		echo "npm is not installed; the checks of the widgets' JavaScript need it (Node.js 20 or newer)." >&2; exit 1; }
+		echo "npm is not installed; the checks of the widgets' JavaScript need it (Node.js 20.19 or newer)." >&2; exit 1; }
 	cd .ci/js && npm install --no-audit --no-fund --loglevel=error
 	@touch $@

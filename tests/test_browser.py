@@ -19,7 +19,7 @@ from harness.progress_cells import HOLD
 WIDGET = ".rja-progress"
 BAR = f'{WIDGET} [role="progressbar"]'
 
-# One progress line in each state that lasts, until told to go on.
+# One progress line in each state that lasts, until the test goes on.
 LOOKS = [
     f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};",
     f"""{HOLD}
@@ -51,7 +51,7 @@ await none_raised([*refs, unwanted])
 
 
 def bars(notebook, cell):
-    """Give the progress bars of a cell: (done, total, pending) by name."""
+    """Return the progress bars of a cell: (done, total, pending) by name."""
     found = notebook.evaluate(
         """([cell, selector]) => {
           const area = document.querySelectorAll('.jp-Notebook .jp-Cell')[cell];
@@ -85,7 +85,7 @@ def wait_for_bars(notebook, cell):
 
 
 def watch_counts(notebook, cell, until):
-    """Read a cell's bars until `until` of them, and give all different readings."""
+    """Read a cell's bars until `until` of them, and return all different readings."""
     seen = [{}]
 
     def look():
@@ -99,7 +99,7 @@ def watch_counts(notebook, cell, until):
 
 
 @pytest.mark.timeout(300)
-def test_the_quickstart_shows_live_counts_and_ends_static(lab):
+def test_quickstart_shows_live_counts_and_ends_static(lab):
     path = lab.copy("01_quickstart.ipynb")
     gather, progress = index_of(path, "gather"), index_of(path, "progress")
     notebook = lab.open(path.name)
@@ -140,7 +140,7 @@ def test_the_quickstart_shows_live_counts_and_ends_static(lab):
 
 
 @pytest.mark.timeout(300)
-def test_the_widget_in_all_states_themes_and_widths(lab):
+def test_widget_in_all_states_themes_and_widths(lab):
     path = write_notebook(lab.root / "looks.ipynb", *LOOKS)
     notebook = lab.open(path.name)
     notebook.start_all()
@@ -159,7 +159,7 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     def words():
         return cell.locator(WIDGET).inner_text()
 
-    # That they run is known when their workers have told Ray.
+    # That they run is known once their workers have reported to Ray.
     notebook.poll(lambda: "2 running" in words(), 20, what=words())
     assert "1 failed (ValueError)" in words()
     assert "1 cancelled" in words()
@@ -177,6 +177,11 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     notebook.page.emulate_media(forced_colors="active")
     notebook.screenshot("looks-high-contrast", of=cell)
     notebook.page.emulate_media(forced_colors="none")
+    ring = cell.locator('.rja-row[data-name="fetch"] .rja-mark')
+    notebook.poll(lambda: turns(ring), what="the ring to turn")
+    notebook.page.emulate_media(reduced_motion="reduce")
+    notebook.poll(lambda: not turns(ring), what="the ring to stand still")
+    notebook.page.emulate_media(reduced_motion="no-preference")
     toggle.click()
     notebook.set_theme("dark")
     notebook.screenshot("looks-dark", of=cell)
@@ -213,8 +218,14 @@ def test_the_widget_in_all_states_themes_and_widths(lab):
     assert lab.outside_requests == []
 
 
+def turns(mark):
+    """Return whether the ring of a pending line turns."""
+    name = mark.evaluate("e => getComputedStyle(e, '::before').animationName")
+    return name != "none"
+
+
 def running_width(notebook):
-    """Give the right edge of the widest part of the widget, in CSS pixels."""
+    """Return the right edge of the widest part of the widget, in CSS pixels."""
     return notebook.evaluate(
         "selector => Math.max(...[...document.querySelector(selector)"
         ".querySelectorAll('*')].map((e) => e.getBoundingClientRect().right))",

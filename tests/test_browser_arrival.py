@@ -94,7 +94,7 @@ def files(lab):
 
 
 def saved(path, cell):
-    """Give the display's output in a saved cell, which must have one."""
+    """Return the display's output in a saved cell, which must have one."""
     outputs = nbformat.read(path, as_version=4).cells[cell].outputs
     (found,) = [o for o in outputs if "ray_jupyter_async" in o.get("metadata", {})]
     return found.data

@@ -96,7 +96,7 @@ def open_notebook(lab, *cells, **options):
 
 
 def row(notebook, name):
-    """Give a line of the widget."""
+    """Return a line of the widget."""
     return notebook.page.locator(f'.rja-row[data-name="{name}"]')
 
 
@@ -115,7 +115,7 @@ def wait_for_counts(notebook, name, **counts):
 
 
 def violations(notebook):
-    """Give what axe-core finds wrong in the widget."""
+    """Return what axe-core finds wrong in the widget."""
     if not notebook.evaluate("() => 'axe' in window"):
         notebook.page.add_script_tag(path=AXE)
     found = notebook.evaluate(
@@ -135,7 +135,7 @@ def assert_accessible(notebook):
 
 
 def table_rows(notebook):
-    """Give the texts of the table's rows that are in the page, by index."""
+    """Return the texts of the table's rows that are in the page, by index."""
     texts = notebook.evaluate(
         """() => [...document.querySelectorAll('.rja-body > .rja-ref')]
           .filter((row) => !row.hidden)
@@ -145,7 +145,7 @@ def table_rows(notebook):
 
 
 @pytest.mark.timeout(300)
-def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(lab):
+def test_open_line_is_used_by_keyboard(lab):
     notebook = open_notebook(lab, LOAD, TASKS, AWAITS)
     page = notebook.page
     notebook.start_all()
@@ -253,7 +253,7 @@ def test_a_line_is_looked_through_with_the_keyboard_and_its_refs_are_cancelled(l
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("front_end", ["lab", "notebook"])
-def test_tasks_are_cancelled_and_forced_while_the_cell_blocks(lab, front_end):
+def test_cancel_and_force_while_the_cell_blocks(lab, front_end):
     notebook = open_notebook(lab, LOAD, TASKS, BLOCKS, NEXT, front_end=front_end)
     notebook.start_all()
     wait_for_counts(notebook, "fetch", total=2, pending=2)
@@ -277,7 +277,7 @@ def test_tasks_are_cancelled_and_forced_while_the_cell_blocks(lab, front_end):
 
 
 @pytest.mark.timeout(300)
-def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
+def test_100_000_refs_in_a_page_that_is_reloaded(lab):
     notebook = open_notebook(lab, "%load_ext ray_jupyter_async", MANY)
     page = notebook.page
     notebook.start_all()
@@ -310,7 +310,7 @@ def test_a_hundred_thousand_refs_and_a_page_that_is_reloaded(lab):
 
 
 def ordered_rows(notebook):
-    """Give the refs' indices as they stand on the page, from the top."""
+    """Return the refs' indices as they stand on the page, from the top."""
     return notebook.evaluate(
         """() => [...document.querySelectorAll('.rja-body > .rja-ref')]
           .filter((row) => !row.hidden)

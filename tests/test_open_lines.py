@@ -1,4 +1,4 @@
-"""What the front end is told of single refs: whole once, then what changed."""
+"""The messages about single refs: all of them once, then what changed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ LINE = LineProgress(
 
 # As frontend/ref_columns.js reads them.
 COLUMNS = [
-    ("size", "d"), ("index", "I"), ("submitted", "f"), ("started", "f"),
-    ("ended", "f"), ("worker", "I"), ("node", "H"), ("error", "H"),
-    ("state", "B"), ("attempt", "B"),
+    ("size", "d"), ("index", "I"), ("started", "f"), ("ended", "f"),
+    ("worker", "I"), ("node", "H"), ("error", "H"), ("state", "B"), ("attempt", "B"),
 ]  # fmt: skip
 
 
@@ -62,7 +61,7 @@ def refs_messages(messages):
     return [message for message in messages if "refs" in message.content]
 
 
-def test_all_refs_are_told_at_first_and_then_only_what_changed():
+def test_refs_are_sent_once_and_then_when_changed():
     records = Records([record(0), record(1), record(2)])
     opened = OpenLine("f", records.read)
     first, errors = opened.messages(LINE, now=1.5)
@@ -81,16 +80,16 @@ def test_all_refs_are_told_at_first_and_then_only_what_changed():
     assert read_columns(second)["state"] == (RefState.RUNNING,)
 
 
-def test_all_that_is_known_of_a_ref_arrives():
+def test_message_holds_all_columns_of_a_ref():
     known = record(
-        7, RefState.FAILED, submitted=-0.5, started=0.25, ended=1.75,
+        7, RefState.FAILED, started=0.25, ended=1.75,
         node="10.0.0.1", worker=4321, attempt=2, size=10**12, error="KeyError: 'x'",
     )  # fmt: skip
     unknown = record(8)
     message = OpenLine("f", Records([known, unknown]).read).messages(LINE, 2.0)[0]
     columns = {name: values[0] for name, values in read_columns(message).items()}
     assert columns == {
-        "size": 1e12, "index": 7, "submitted": -0.5, "started": 0.25, "ended": 1.75,
+        "size": 1e12, "index": 7, "started": 0.25, "ended": 1.75,
         "worker": 4321, "node": 1, "error": 1, "state": 5, "attempt": 2,
     }  # fmt: skip
     assert message.content["nodes"] == ["10.0.0.1"]
@@ -99,7 +98,7 @@ def test_all_that_is_known_of_a_ref_arrives():
         assert math.isnan(read_columns(message)[name][1])
 
 
-def test_a_text_is_sent_once():
+def test_text_is_sent_once():
     records = Records([record(0, node="a"), record(1, node="b")])
     opened = OpenLine("f", records.read)
     assert opened.messages(LINE, 0.0)[0].content["nodes"] == ["a", "b"]
@@ -109,16 +108,16 @@ def test_a_text_is_sent_once():
     assert read_columns(message)["node"] == (2, 3)
 
 
-def test_many_different_texts_share_the_last_code():
+def test_surplus_texts_share_the_last_code():
     records = [record(i, RefState.FAILED, error=f"E: {i}") for i in range(5_000)]
     message = OpenLine("f", Records(records).read).messages(LINE, 0.0)[0]
-    told = message.content["errors"]
-    assert len(told) == 4_000
+    sent = message.content["errors"]
+    assert len(sent) == 4_000
     assert max(read_columns(message)["error"]) == 4_000
-    assert told[-1] == "(one of many others)"
+    assert sent[-1] == "(one of many others)"
 
 
-def test_a_large_line_comes_in_parts_and_completely():
+def test_large_line_is_sent_in_parts():
     count = 5 * REFS_PER_MESSAGE + 1
     records = Records(map(record, range(count)))
     opened = OpenLine("f", records.read)
@@ -147,7 +146,7 @@ def test_a_large_line_comes_in_parts_and_completely():
     assert rounds == 3
 
 
-def test_a_line_without_records_is_told_to_be_empty():
+def test_line_without_records_is_sent_empty():
     opened = OpenLine("f", Records().read)
     message = opened.messages(LINE, 0.0)[0]
     assert message.content["start"]
@@ -156,7 +155,7 @@ def test_a_line_without_records_is_told_to_be_empty():
     assert opened.messages(LINE, 0.1) == []
 
 
-def test_who_opens_a_line_later_is_told_everything_anew():
+def test_restart_sends_everything_again():
     records = Records([record(0, node="a")])
     opened = OpenLine("f", records.read)
     first = opened.messages(LINE, 0.0)
@@ -164,7 +163,7 @@ def test_who_opens_a_line_later_is_told_everything_anew():
     assert opened.messages(LINE, 0.0) == first
 
 
-def test_errors_are_told_when_they_change():
+def test_errors_are_sent_when_they_change():
     opened = OpenLine("f", Records().read)
     opened.messages(LINE, 0.0)
     group = ErrorGroup("KeyError", "'x'", 2, full="full", task=b"id")

@@ -1,7 +1,7 @@
-"""What real cells send to a front end, and what they answer it.
+"""The messages of real cells to a front end, and their answers.
 
-Records are made by hand, so that no Ray is needed; whoever looks is the test. The
-browser's part is in the browser tests.
+Records are made by hand, so that no Ray is needed, and the test takes the page's part.
+Real pages are in the browser tests.
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ from ray_jupyter_async._tracking.tracker import Tracker
 
 asked = []
 
+def key(name, actor=b"\\xff" * 12):
+    return name.encode().ljust(8) + actor + b"jobs" + b"\\1\\0\\0\\0"
+
+def name_of(key):
+    return key[:8].decode().strip()
+
 def cancel_tasks(tasks, force):
-    asked.append((sorted(task.decode() for task in tasks), force))
+    asked.append((sorted(map(name_of, tasks)), force))
     return [(task, "it is g") for task in tasks if task.startswith(b"g")]
 
 def display(cell):
@@ -38,9 +44,7 @@ def display(cell):
     return CellDisplay(cell, tracker, wake, lambda: claimed.append(cell.id))
 
 claimed = []
-tracker = Tracker(
-    lambda key: key.decode().split("-")[0], cancel_tasks=cancel_tasks
-)
+tracker = Tracker(lambda key: name_of(key).split("-")[0], cancel_tasks=cancel_tasks)
 pump = Pump(tracker, display)
 pump.start()
 cell = 0
@@ -50,12 +54,14 @@ def pre_run_cell(info):
     cell += 1
     pump.cell_started(Cell(cell, cell, contextvars.copy_context(), lambda: True))
 
-def wait(*keys):
+def wait(*names, **actor):
     now = time.monotonic()
+    keys = [key(name, **actor) for name in names]
     tracker.record([AwaitEvent("awaited", key, cell, now) for key in keys])
 
-def settle(*keys, outcome=Outcome.RESOLVED, error=None):
+def settle(*names, outcome=Outcome.RESOLVED, error=None, **actor):
     now = time.monotonic()
+    keys = [key(name, **actor) for name in names]
     tracker.record(
         [AwaitEvent("settled", key, cell, now, outcome, error) for key in keys]
     )
@@ -75,23 +81,23 @@ get_ipython().events.register("post_run_cell", lambda r: pump.cell_finished(cell
 """
 
 BLOCKED = """
-wait(b"f-1", b"f-2", b"g-1")
+wait("f-1", "f-2", "g-1")
 time.sleep(1.0)
-settle(b"f-1")
-settle(b"g-1", outcome=Outcome.FAILED, error="KeyError")
+settle("f-1")
+settle("g-1", outcome=Outcome.FAILED, error="KeyError")
 time.sleep(1.0)
-settle(b"f-2")
+settle("f-2")
 """
 
 
 # Two lines; the cell awaits a first file, and after something happened another.
 AWAITING = """
-wait(b"f-1", b"f-2", b"g-1")
+wait("f-1", "f-2", "g-1")
 await until({0!r})
-settle(b"f-1")
-settle(b"g-1", outcome=Outcome.FAILED, error="KeyError")
+settle("f-1")
+settle("g-1", outcome=Outcome.FAILED, error="KeyError")
 await until({1!r})
-settle(b"f-2")
+settle("f-2")
 """
 
 
@@ -128,26 +134,26 @@ class Page:
         lines = self.widget.state["state"]["lines"]
         return next(line for line in lines if line["name"] == name)
 
-    def told(self, what):
-        """Give the custom messages with this key."""
+    def sent(self, what):
+        """Return the custom messages with this key."""
         return [content for content, _ in self.widget.custom if what in content]
 
     def ask(self, what, **fields):
-        """Ask for something, and give what the answer says."""
+        """Ask for something, and return what the answer says."""
         request = f"{self.view}-{next(self.numbers)}"
         content = {"do": what, "request": request, "view": self.view, **fields}
         self.kernel.send_comm(
             self.widget.comm_id, {"method": "custom", "content": content}
         )
         (answer,) = self.kernel.poll(
-            lambda: [a for a in self.told("answer") if a["answer"] == request],
+            lambda: [a for a in self.sent("answer") if a["answer"] == request],
             30,
             what=f"an answer to {what}",
         )
         return answer["said"]
 
     def states(self):
-        """Give the state of each ref, by index, as it arrived."""
+        """Return the state of each ref, by index, as it arrived."""
         found = {}
         for content, buffers in self.widget.custom:
             count = content.get("count", 0)
@@ -170,7 +176,7 @@ def progress_widgets(kernel):
     return [w for w in kernel.widgets(_model_name="AnyModel") if "state" in w.state]
 
 
-def test_a_blocked_cell_shows_a_widget_that_changes(cell_kernel):
+def test_widget_changes_while_its_cell_blocks(cell_kernel):
     result = cell_kernel.submit(BLOCKED)
     (widget,) = cell_kernel.poll(lambda: progress_widgets(cell_kernel))
     assert [line["pending"] for line in widget.state["state"]["lines"]] == [2, 1]
@@ -182,7 +188,7 @@ def test_a_blocked_cell_shows_a_widget_that_changes(cell_kernel):
     cell_kernel.wait(result)
 
 
-def test_beside_the_widget_stands_what_reads_without_it(cell_kernel):
+def test_text_and_html_stand_beside_the_widget(cell_kernel):
     result = cell_kernel.submit(BLOCKED)
     (output,) = cell_kernel.poll(lambda: result.displays)
     assert set(output.data) == {WIDGET, "text/plain", "text/html"}
@@ -190,7 +196,7 @@ def test_beside_the_widget_stands_what_reads_without_it(cell_kernel):
     cell_kernel.wait(result)
 
 
-def test_the_cell_ends_with_static_output_and_no_widget(cell_kernel):
+def test_cell_ends_with_static_output_and_no_widget(cell_kernel):
     result = cell_kernel.ok(BLOCKED)
     (output,) = result.displays
     assert set(output.data) == {"text/plain", "text/html"}
@@ -204,19 +210,19 @@ def test_the_cell_ends_with_static_output_and_no_widget(cell_kernel):
     assert not progress_widgets(cell_kernel)
 
 
-def test_a_quick_cell_sends_nothing(cell_kernel):
-    result = cell_kernel.ok('wait(b"f-9")\nsettle(b"f-9")')
+def test_quick_cell_sends_nothing(cell_kernel):
+    result = cell_kernel.ok('wait("f-9")\nsettle("f-9")')
     assert not result.displays
     assert not [m for m in result.messages if m["msg_type"].startswith("comm")]
 
 
-def test_a_background_task_updates_its_own_cell(cell_kernel):
+def test_background_task_updates_its_own_cell(cell_kernel):
     first = cell_kernel.ok(
         "mine = cell\n"
-        'wait(b"late-1")\n'
+        'wait("late-1")\n'
         "time.sleep(0.8)\n"
         "done = lambda: tracker.record([AwaitEvent(\n"
-        '    "settled", b"late-1", mine, time.monotonic(), Outcome.RESOLVED)])\n'
+        '    "settled", key("late-1"), mine, time.monotonic(), Outcome.RESOLVED)])\n'
         "threading.Timer(1.0, done).start()"
     )
     cell_kernel.ok("time.sleep(0.1)")
@@ -225,30 +231,30 @@ def test_a_background_task_updates_its_own_cell(cell_kernel):
     assert output.text.startswith("late  1/1")
 
 
-def test_refs_are_told_of_open_lines_only(page, cell_kernel):
-    assert not page.told("refs")
+def test_refs_are_sent_for_open_lines_only(page, cell_kernel):
+    assert not page.sent("refs")
     assert page.ask("open", line="f") == ""
     pending = {0: RefState.PENDING_NODE, 1: RefState.PENDING_NODE}
     assert cell_kernel.poll(page.states) == pending
     page.go_on(0)
     cell_kernel.poll(lambda: page.states() == {**pending, 0: RefState.RESOLVED})
-    assert {message["refs"] for message in page.told("refs")} == {"f"}
-    assert [message["seq"] for message in page.told("refs")] == [0, 1]
+    assert {message["refs"] for message in page.sent("refs")} == {"f"}
+    assert [message["seq"] for message in page.sent("refs")] == [0, 1]
     assert page.ask("close", line="f") == ""
     page.end()
-    assert len(page.told("refs")) == 2
+    assert len(page.sent("refs")) == 2
 
 
-def test_errors_are_told_of_open_lines(page, cell_kernel):
+def test_errors_are_sent_for_open_lines(page, cell_kernel):
     page.ask("open", line="g")
     page.go_on(0)
-    cell_kernel.poll(lambda: page.told("groups") and page.told("groups")[-1]["groups"])
-    (group,) = page.told("groups")[-1]["groups"]
+    cell_kernel.poll(lambda: page.sent("groups") and page.sent("groups")[-1]["groups"])
+    (group,) = page.sent("groups")[-1]["groups"]
     assert (group["kind"], group["count"]) == ("KeyError", 1)
     page.ask("close", line="g")
 
 
-def test_a_page_that_was_reloaded_is_told_everything_anew(page, cell_kernel):
+def test_reloaded_page_is_sent_everything_again(page, cell_kernel):
     page.ask("open", line="f")
     page.go_on(0)
     cell_kernel.poll(lambda: page.states().get(0) == RefState.RESOLVED)
@@ -256,27 +262,27 @@ def test_a_page_that_was_reloaded_is_told_everything_anew(page, cell_kernel):
     page.view, page.widget.custom[:] = "reloaded", []
     page.ask("open", line="f")
     cell_kernel.poll(lambda: len(page.states()) == 2)
-    assert page.told("refs")[0]["start"]
+    assert page.sent("refs")[0]["start"]
     assert page.states() == {0: RefState.RESOLVED, 1: RefState.PENDING_NODE}
     page.ask("close", line="f")
     page.view = old
     page.ask("close", line="f")
 
 
-def test_cancelling_asks_for_what_was_clicked(page, cell_kernel):
+def test_cancel_asks_for_what_was_clicked(page, cell_kernel):
     assert page.ask("cancel", line="f", refs=[1]) == ""
     assert page.ask("cancel", line="f") == ""
     assert page.ask("cancel") == "Ray refuses to cancel 1: it is g"
     cell_kernel.poll(lambda: page.line("f")["cancelling"] == 2)
     page.end()
-    told = cell_kernel.ok("asked").value
-    assert told == (
+    asked = cell_kernel.ok("asked").value
+    assert asked == (
         "[(['f-2'], False), (['f-1', 'f-2'], False), (['f-1', 'f-2', 'g-1'], False)]"
     )
     cell_kernel.ok("asked.clear()")
 
 
-def test_malformed_messages_leave_the_display_as_it_is(page, cell_kernel):
+def test_malformed_messages_change_nothing(page, cell_kernel):
     def send(content):
         cell_kernel.send_comm(
             page.widget.comm_id, {"method": "custom", "content": content}
@@ -292,7 +298,7 @@ def test_malformed_messages_leave_the_display_as_it_is(page, cell_kernel):
     page.ask("open", line="f")
     assert page.line("f")["pending"] == 2
     page.ask("close", line="f")
-    assert {message["refs"] for message in page.told("refs")} == {"f"}
+    assert {message["refs"] for message in page.sent("refs")} == {"f"}
     assert page.line("f")["cancelling"] == 0
     assert "evil" not in page.widget.state["_esm"]
     page.end()
@@ -305,7 +311,7 @@ def test_malformed_messages_leave_the_display_as_it_is(page, cell_kernel):
     assert all(text.startswith("refused a message of a page: ") for text in logged)
 
 
-def test_force_is_offered_when_cancelling_was_in_vain(page, cell_kernel):
+def test_force_is_offered_after_a_vain_cancel(page, cell_kernel):
     asked_at = time.monotonic()
     page.ask("cancel", line="f")
     cell_kernel.poll(lambda: page.line("f")["cancelling"] == 2)
@@ -318,7 +324,7 @@ def test_force_is_offered_when_cancelling_was_in_vain(page, cell_kernel):
     cell_kernel.ok("asked.clear()")
 
 
-def test_a_paused_display_stands_still_and_then_tells_the_truth(page, cell_kernel):
+def test_paused_display_stands_still_until_resumed(page, cell_kernel):
     page.ask("pause", on=True)
     assert page.widget.state["state"]["paused"]
     count = len(page.widget.messages)
@@ -333,7 +339,7 @@ def test_a_paused_display_stands_still_and_then_tells_the_truth(page, cell_kerne
     assert not page.widget.state["state"]["paused"]
 
 
-def test_an_open_line_keeps_the_display_live_until_it_is_closed(page, cell_kernel):
+def test_open_line_keeps_the_display_live(page, cell_kernel):
     page.ask("open", line="f")
     page.end()
     cell_kernel.poll(lambda: page.states().get(1) == RefState.RESOLVED)
@@ -353,28 +359,28 @@ def test_widget_stays_until_its_end_has_arrived(page, cell_kernel):
         )
 
     report("here", writes=True)
-    cell_kernel.poll(lambda: page.told("place"), what="a state to save")
-    assert WIDGET in page.told("place")[-1]["view"]
-    assert "not yet complete" in page.told("place")[-1]["data"]["text/plain"]
+    cell_kernel.poll(lambda: page.sent("place"), what="a state to save")
+    assert WIDGET in page.sent("place")[-1]["view"]
+    assert "not yet complete" in page.sent("place")[-1]["data"]["text/plain"]
     page.end()
-    last = cell_kernel.poll(lambda: [m for m in page.told("place") if not m["view"]])
+    last = cell_kernel.poll(lambda: [m for m in page.sent("place") if not m["view"]])
     assert last[-1]["data"]["text/plain"].startswith("f  2/2")
     # A page that opens then gets it, too.
     report("here", writes=True)
-    cell_kernel.poll(lambda: page.told("place")[-1]["place"] > last[-1]["place"])
-    assert page.told("place")[-1]["data"] == last[-1]["data"]
+    cell_kernel.poll(lambda: page.sent("place")[-1]["place"] > last[-1]["place"])
+    assert page.sent("place")[-1]["data"] == last[-1]["data"]
     assert page.widget.open
-    report("arrived", number=page.told("place")[-1]["place"], stands=True)
+    report("arrived", number=page.sent("place")[-1]["place"], stands=True)
     cell_kernel.poll(lambda: not page.widget.open)
 
 
-def test_all_that_is_told_belongs_to_the_cell(page, cell_kernel):
+def test_messages_belong_to_the_cell(page, cell_kernel):
     page.ask("open", line="f")
     page.ask("close", line="f")
     assert set(page.widget.parents) == {page.result.msg_id}
 
 
-def test_an_executed_notebook_holds_only_static_output(tmp_path):
+def test_executed_notebook_holds_only_static_output(tmp_path):
     path = write_notebook(tmp_path / "cells.ipynb", SETUP, BLOCKED)
     notebook = execute_notebook(path)
     (output,) = notebook.cells[1].outputs

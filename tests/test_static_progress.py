@@ -15,8 +15,6 @@ from ray_jupyter_async._display.static.page import progress_bundle
 from ray_jupyter_async._display.static.timeline import MOST_TASKS
 from ray_jupyter_async._display.words import (
     MOST_LINES,
-    format_elapsed,
-    format_rate,
     progress_text,
 )
 from ray_jupyter_async._tracking.cluster.reasons import Reason, ReasonKind
@@ -367,25 +365,3 @@ def test_nbconvert_latex_takes_the_text(saved):
     document, _ = nbconvert.LatexExporter().from_notebook_node(saved)
     assert "3/4  1.2 s  1 failed (KeyError)" in document
     assert "rja-static" not in document
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.7, "1 min 0 s"),
-        (125, "2 min 5 s"),
-        (3720, "1 h 2 min"),
-    ],
-)
-def test_durations_are_short(seconds, text):
-    assert format_elapsed(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("rate", "text"), [(1234.5, "1,234/s"), (2.34, "2.3/s"), (0.05, "3.0/min")]
-)
-def test_rates_are_short(rate, text):
-    assert format_rate(rate) == text

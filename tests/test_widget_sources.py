@@ -1,4 +1,4 @@
-"""The front end is one module, whatever it is written in."""
+"""The front end as one module, joined from its sources."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ray_jupyter_async._display.widget.bundle import (
     front_end_styles,
 )
 
-FOLDER = Path(bundle.__file__).parent / "widget"
+FOLDER = Path(bundle.__file__).parent / "frontend"
 DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
 )
 
 
-def test_the_module_imports_nothing_and_exports_one_thing():
+def test_module_imports_nothing_and_exports_once():
     module = front_end_module()
     words = re.findall(r"^(?:import|export)\b.*", module, re.MULTILINE)
-    assert words == ["export default { initialize, render };"]
+    assert words == ["export default function widget() {"]
     assert "import(" not in re.sub(r"/\*.*?\*/", "", module, flags=re.DOTALL)
 
 
-def test_all_sources_are_in_it_and_no_name_is_there_twice():
+def test_sources_are_joined_without_equal_names():
     module = front_end_module()
     names = DECLARED.findall(module)
     assert len(names) == len(set(names))
@@ -32,20 +32,20 @@ def test_all_sources_are_in_it_and_no_name_is_there_twice():
         assert set(DECLARED.findall(path.read_text(encoding="utf-8"))) <= set(names)
 
 
-def test_all_style_sheets_are_in_it():
+def test_style_sheets_are_joined():
     styles = front_end_styles()
     for path in FOLDER.glob("*.css"):
         assert path.read_text(encoding="utf-8") in styles
 
 
-def test_nothing_is_fetched_by_script_or_style():
+def test_script_and_style_fetch_nothing():
     for text in (front_end_module(), front_end_styles()):
         assert "http" not in text
         assert "url(" not in text
         assert "@import" not in text
 
 
-def test_a_module_stands_after_those_that_it_uses():
+def test_module_stands_after_its_imports():
     module = front_end_module()
     for path in FOLDER.glob("*.js"):
         source = path.read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Progress in words and as plain text, the same in every output that is not live.
+"""Progress in words and as plain text, the same in every output.
 
-The live widget has twins of some of these in ``frontend/words.js``. Nothing here
-knows HTML or a terminal.
+The live widget gets its words from here. What a page must write by itself, such as a
+clock between two messages, is in ``frontend/words.js``; tests/words.json holds the
+cases that both must pass. No HTML and no terminal here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
+from math import floor
 from typing import TYPE_CHECKING
 
 from .._tracking.snapshots import LineProgress
@@ -17,7 +19,7 @@ from .plain_text import one_line, printable
 from .reason_words import reason_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from .._tracking.snapshots import CellProgress, ErrorGroup
 
@@ -26,7 +28,7 @@ MOST_LINES = 12
 _LONGEST_NAME = 48
 _LONGEST_NOTE = 120
 _LONGEST_KIND = 60
-# Of the errors in a text, which nobody can fold.
+# Of the errors in a text, which cannot be folded.
 _MOST_GROUPS = 4
 _MOST_TRACEBACK_LINES = 12
 _LONGEST_TRACEBACK_LINE = 110
@@ -34,22 +36,17 @@ _LONGEST_TRACEBACK_LINE = 110
 _MOST_BYTES = 8_000
 
 
+def _rounded(value: float, digits: int = 0) -> str:
+    # Halves go up, as in the page: `round` and `format` send them to the even digit.
+    factor = 10**digits
+    return f"{floor(value * factor + 0.5) / factor:,.{digits}f}"
+
+
 def format_elapsed(seconds: float) -> str:
-    """Return a duration in the words of the widget.
-
-    Parameters
-    ----------
-    seconds
-        The duration.
-
-    Returns
-    -------
-    str
-        ``"0.8 s"``, ``"34 s"``, ``"2 min 5 s"`` or ``"1 h 2 min"``.
-    """
+    """Return a duration: ``"0.8 s"``, ``"34 s"``, ``"2 min 5 s"``, ``"1 h 2 min"``."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
+        return f"{_rounded(seconds, 1)} s"
+    whole = floor(seconds + 0.5)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -60,15 +57,34 @@ def format_elapsed(seconds: float) -> str:
 def format_rate(per_second: float) -> str:
     """Return a rate: ``"1,200/s"``, ``"2.5/s"`` or ``"3.0/min"``."""
     if per_second >= 10:
-        return f"{per_second:,.0f}/s"
+        return f"{_rounded(per_second)}/s"
     if per_second >= 0.1:
-        return f"{per_second:.1f}/s"
-    return f"{per_second * 60:.1f}/min"
+        return f"{_rounded(per_second, 1)}/s"
+    return f"{_rounded(per_second * 60, 1)}/min"
+
+
+def format_guess(seconds: float) -> str:
+    """Return a guessed duration, no more exact than it is known: ``"~34 s"``."""
+    if seconds < 59.5:
+        return f"~{_rounded(seconds)} s"
+    if seconds < 59.5 * 60:
+        return f"~{_rounded(seconds / 60)} min"
+    return f"~{_rounded(seconds / 3600, 1)} h"
 
 
 def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
     """Return a text in one line, cut at its end."""
     return one_line(text, longest)
+
+
+def counted(count: int, what: str) -> str:
+    """Return ``"1 ref"`` or ``"2,000 refs"``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _counts(*counts: tuple[int, str]) -> list[str]:
+    """Return those counts that are not 0, each with its word."""
+    return [f"{count:,} {word}" for count, word in counts if count]
 
 
 def mark_of(line: LineProgress) -> tuple[str, str]:
@@ -91,45 +107,58 @@ def done_of_total(line: LineProgress) -> str:
     return f"{line.done:,}/{line.total:,}"
 
 
-def notes(line: LineProgress) -> list[tuple[str, str]]:
-    """Return what there is to say of a line beside done/total.
+def notes(line: LineProgress, longest: int = _LONGEST_NOTE) -> list[tuple[str, str]]:
+    """Return the notes beside done/total, each with its state.
 
-    Returns
-    -------
-    list of (str, str)
-        The state's word and the note, for example
-        ``("failed", "1 failed (ValueError)")``.
+    ``[("pending", "2 running"), ("failed", "1 failed (ValueError)")]``, for example.
     """
-    said = []
-    if line.pending:
-        said.append(("pending", _pending(line)))
+    found = _ends(line)
     if line.stragglers:
         slow = f"{line.stragglers:,} much slower than the others"
-        said.append(("stragglers", slow))
-    if line.failed:
-        names = error_names(line)
-        about = f" ({names})" if names else ""
-        said.append(("failed", f"{line.failed:,} failed{about}"))
-    if line.cancelled:
-        said.append(("cancelled", f"{line.cancelled:,} cancelled"))
-    if line.released:
-        said.append(("released", f"{line.released:,} released"))
-    if line.unknown:
-        said.append(("unknown", f"{line.unknown:,} ended, outcome unknown"))
-    return [(state, shortened(note, _LONGEST_NOTE)) for state, note in said]
+        found.insert(0, ("stragglers", slow))
+    if line.pending:
+        found.insert(0, ("pending", _pending(line)))
+    return [(state, shortened(note, longest)) for state, note in found]
 
 
-def error_names(line: LineProgress) -> str:
-    """Return the most frequent error classes of a line, in a few words."""
+def spoken(line: LineProgress) -> str:
+    """Return a line for a screen reader: ``"3 of 5 done, 1 failed (KeyError)"``."""
+    done = f"{line.done:,} of {line.total:,} done"
+    return ", ".join([done, *(note for _, note in _ends(line))])
+
+
+def _ends(line: LineProgress) -> list[tuple[str, str]]:
+    """Return notes for the refs that ended in other ways than as values."""
+    counts = (
+        ("failed", line.failed, _failed(line)),
+        ("cancelled", line.cancelled, "cancelled"),
+        ("released", line.released, "released"),
+        ("unknown", line.unknown, "ended, outcome unknown"),
+    )
+    return [(state, f"{count:,} {words}") for state, count, words in counts if count]
+
+
+def _pending(line: LineProgress) -> str:
+    reason = reason_words(line.reasons)
+    counts = _counts(
+        (line.running, "running"),
+        (line.cancelling, "cancelling"),
+        (line.pending - line.running - line.cancelling, "pending"),
+    )
+    return ", ".join(counts) + (f": {reason}" if reason else "")
+
+
+def _failed(line: LineProgress) -> str:
+    """Return "failed" with the most frequent error classes."""
     classes: Counter[str] = Counter()
     for group in line.errors:
         classes[shortened(group.kind, _LONGEST_KIND)] += group.count
-    if len(classes) == 1:
-        return next(iter(classes))
-    shown = [f"{name} ×{times:,}" for name, times in classes.most_common(3)]
-    if len(classes) > 3:
-        shown.append("…")
-    return ", ".join(shown)
+    names = [*classes]
+    if len(names) > 1:
+        names = [f"{name} ×{times:,}" for name, times in classes.most_common(3)]
+        if len(classes) > 3:
+            names.append("…")
+    return f"failed ({', '.join(names)})" if names else "failed"
 
 
 def shown_lines(
@@ -139,54 +168,47 @@ def shown_lines(
     lines = progress.lines
     if len(lines) <= most:
         return lines
-    told = sorted(lines, key=lambda line: (not line.failed, not line.pending))
-    kept = {id(line) for line in told[: most - 1]}
+    ranked = sorted(lines, key=lambda line: (not line.failed, not line.pending))
+    kept = {id(line) for line in ranked[: most - 1]}
     rest = [line for line in lines if id(line) not in kept]
     shown = [line for line in lines if id(line) in kept]
     return (*shown, _merged(f"… {len(rest):,} more names", rest))
 
 
 def summary(progress: CellProgress, workers: int = 0) -> str:
-    """Return all lines in a few words.
+    """Return `totals` with the time and, where known, the number of workers.
 
-    Parameters
-    ----------
-    progress
-        The counts of one cell.
-    workers
-        How many worker processes took part; 0 when that is unknown.
-
-    Returns
-    -------
-    str
-        ``"23 of 24 refs done in 1.3 s on 2 workers, 1 failed"``.
+    ``"22 of 24 refs done in 1.3 s on 2 workers, 1 failed, 1 pending"``, for example.
     """
+    if not progress.lines:
+        return totals(progress)
+    elapsed = _merged("", progress.lines).elapsed(progress.taken)
+    where = f" on {counted(workers, 'worker')}" if workers else ""
+    pending = _counts((progress.pending, "pending"))
+    return ", ".join(
+        [totals(progress, f" in {format_elapsed(elapsed)}{where}"), *pending]
+    )
+
+
+def totals(progress: CellProgress, spent: str = "") -> str:
+    """Return the counts of all lines: ``"23 of 24 refs done, 1 failed"``."""
     if not progress.lines:
         return "no refs"
     total = _merged("", progress.lines)
-    said = f"{total.done:,} of {_counted(total.total, 'ref')} done"
-    said += f" in {format_elapsed(total.elapsed(progress.taken))}"
-    if workers:
-        said += f" on {_counted(workers, 'worker')}"
-    for count, word in (
+    ends = _counts(
         (total.failed, "failed"),
         (total.cancelled, "cancelled"),
         (total.released, "released"),
         (total.unknown, "with unknown outcome"),
-        (total.pending, "pending"),
-    ):
-        if count:
-            said += f", {count:,} {word}"
-    return said
+    )
+    done = f"{total.done:,} of {counted(total.total, 'ref')} done{spent}"
+    return ", ".join([done, *ends])
 
 
 def as_of(progress: CellProgress) -> str:
-    """Return when counts were read that are not the last ones; "" if they are.
+    """Return when incomplete counts were read; "" for the last ones.
 
-    Returns
-    -------
-    str
-        ``"as of 2026-03-01 14:03:22, not yet complete"``, in local time.
+    ``"as of 2026-03-01 14:03:22, not yet complete"``, in local time.
     """
     if progress.settled:
         return ""
@@ -195,23 +217,11 @@ def as_of(progress: CellProgress) -> str:
 
 
 def progress_text(progress: CellProgress, workers: int = 0, stamp: str = "") -> str:
-    """Return one readable line per name, in columns; then what went wrong.
+    """Return a line per name, in columns; then the summary and the errors.
 
-    Parameters
-    ----------
-    progress
-        The counts of one cell.
-    workers
-        How many worker processes took part; 0 when that is unknown.
-    stamp
-        When the counts were read, see `as_of`.
-
-    Returns
-    -------
-    str
-        A line is, for example, ``"g  3/4  0.8 s  1 failed (ValueError)"``. After
-        an empty line come the summary, if there is more than one line, and the
-        errors with their tracebacks.
+    A line is, for example, ``"g  3/4  0.8 s  1 failed (ValueError)"``. Blocks are
+    separated by empty lines; the summary is left out where there is only one line.
+    ``stamp`` is `as_of`.
     """
     rows = [
         (
@@ -249,7 +259,7 @@ def weight(text: str) -> int:
 
 
 def errors_text(progress: CellProgress) -> list[str]:
-    """Return what is known of each kind of error, each in a few lines."""
+    """Return a few lines for each kind of error, most frequent first."""
     found = [
         (line, group)
         for line in progress.lines
@@ -271,7 +281,7 @@ def errors_text(progress: CellProgress) -> list[str]:
         ]
         blocks.append("\n".join(lines))
     if len(found) > _MOST_GROUPS:
-        blocks.append(f"… {_counted(len(found) - _MOST_GROUPS, 'more kind')} of error")
+        blocks.append(f"… {counted(len(found) - _MOST_GROUPS, 'more kind')} of error")
     return blocks
 
 
@@ -287,54 +297,27 @@ def _cut(line: str) -> str:
 
 
 def error_title(group: ErrorGroup, longest: int = 120) -> str:
-    """Return ``"KeyError: 'x'"``, in one line, its message cut."""
+    """Return ``"KeyError: 'x'"`` in one line, its message cut."""
     message = shortened(group.message, longest)
     kind = shortened(group.kind, _LONGEST_KIND)
     return f"{kind}: {message}" if message else kind
 
 
-def _pending(line: LineProgress) -> str:
-    waiting = line.pending - line.running - line.cancelling
-    said = [
-        f"{count:,} {word}"
-        for count, word in (
-            (line.running, "running"),
-            (line.cancelling, "cancelling"),
-            (waiting, "pending"),
-        )
-        if count
-    ]
-    reason = f": {reason_words(line.reasons)}" if line.reasons else ""
-    return ", ".join(said) + reason
-
-
 def _merged(name: str, lines: Sequence[LineProgress]) -> LineProgress:
-    """Sum lines up to one."""
-    pending = sum(line.pending for line in lines)
-    errors: Iterable[ErrorGroup] = (e for line in lines for e in line.errors)
+    """Return the sum of some lines."""
+    counts = [field for field, value in vars(lines[0]).items() if type(value) is int]
+    sums = {field: sum(getattr(line, field) for line in lines) for field in counts}
     return dataclasses.replace(
         lines[0],
+        **sums,
         name=name,
-        total=sum(line.total for line in lines),
-        resolved=sum(line.resolved for line in lines),
-        ready=sum(line.ready for line in lines),
-        failed=sum(line.failed for line in lines),
-        cancelled=sum(line.cancelled for line in lines),
-        released=sum(line.released for line in lines),
-        unknown=sum(line.unknown for line in lines),
-        pending=pending,
         first_awaited=min(line.first_awaited for line in lines),
         last_change=max(line.last_change for line in lines),
-        finished=None if pending else max(line.finished or 0.0 for line in lines),
-        errors=tuple(errors),
-        running=sum(line.running for line in lines),
-        cancelling=sum(line.cancelling for line in lines),
-        stragglers=sum(line.stragglers for line in lines),
+        finished=None
+        if sums["pending"]
+        else max(line.finished or 0.0 for line in lines),
+        errors=tuple(error for line in lines for error in line.errors),
         reasons=(),
         rate=None,
         eta=None,
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

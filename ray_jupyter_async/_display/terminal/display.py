@@ -159,8 +159,8 @@ def _notes(line: LineProgress, later: float, *, rates: bool) -> Text:
         if state == "pending" and rates and line.rate is not None:
             parts.append(Text(words.format_rate(line.rate)))
         if state == "pending" and rates and line.eta is not None:
-            left = words.format_elapsed(max(0.0, line.eta - later))
-            parts.append(Text(f"~{left} left"))
+            left = words.format_guess(max(0.0, line.eta - later))
+            parts.append(Text(f"{left} left"))
         parts.append(Text(note, _COLOURS["failed"] if state == "failed" else ""))
     joined = Text(", ").join(parts)
     joined.no_wrap, joined.overflow = True, "ellipsis"

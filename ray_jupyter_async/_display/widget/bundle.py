@@ -1,9 +1,9 @@
 """The widget's front end as one ES module and one style sheet.
 
-Its source is a few small modules in ``frontend/``; a browser gets them joined, so
-that nothing is fetched and no bundler is needed. What the sources may do is
-small: import names from each other with ``import { ... } from "./other.js";``
-and export declarations by name. Names are unique over all of them.
+Its source is a few small modules in ``frontend/``. A browser gets them joined, so that
+nothing is fetched and no bundler is needed. The sources import names from each other
+with ``import { ... } from "./other.js";`` alone, and export declarations by name; names
+are unique over all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "frontend"
 _MAIN = "main.js"
-# In this order: what stands later may change what stands before.
+# In this order: later rules override earlier ones.
 _STYLES = ("base.css", "lines.css", "details.css")
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<file>\w+\.js)";\n', re.MULTILINE)
@@ -38,5 +38,5 @@ def _join(file: str, joined: dict[str, str]) -> None:
         if found["file"] not in joined:
             _join(found["file"], joined)
     source = _IMPORT.sub("", source)
-    # What stands in `main.js` as `export default` is the module's own.
+    # The `export default` of `main.js` is the module's own.
     joined[file] = source if file == _MAIN else _EXPORT.sub("", source)

@@ -1,42 +1,137 @@
-"""What a page may ask the kernel for: one table of messages, and their checks.
+"""The messages between kernel and page, typed, and the checks of what a page sends.
 
 A message comes from whatever runs in a page, and from pages of other versions. It is
-parsed into a `Request` whole or refused whole: a field that is missing, unknown, of
-another type or too large must not turn it into another request. "Cancel these refs"
-without its line would else cancel the cell.
+parsed into a `Request` or a `Report` whole or refused whole: a field that is missing,
+unknown, too large or of another type must not turn it into another request. "Cancel
+these refs" without its line would else cancel the cell. The page's side is
+``frontend/messages.js``.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from ..._log import logger
 from ..._tracking.foreign_text import LONGEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-logger = logging.getLogger("ray_jupyter_async")
 
-#: Characters of what a page calls itself and its requests.
+#: Characters of the ids that a page gives to itself and to its requests.
 LONGEST_ID = 100
 #: Refs that one request may name; the table of an open line cancels one at a time.
 MOST_REFS = 10_000
 _LARGEST_INDEX = 2**32
 
 
+class Button(TypedDict):
+    """A button that asks Ray to end tasks."""
+
+    #: "cancel" or "force"; "" disables the button.
+    do: str
+    text: str
+    #: For a screen reader.
+    label: str
+
+
+class LineState(TypedDict):
+    """One line: counts for the bar, seconds for the clock, all else in words."""
+
+    name: str
+    total: int
+    resolved: int
+    ready: int
+    failed: int
+    cancelled: int
+    released: int
+    unknown: int
+    pending: int
+    running: int
+    cancelling: int
+    elapsed_s: float
+    mark: str
+    sign: str
+    done: str
+    spoken: str
+    rate: str
+    left: str
+    #: States with their notes.
+    notes: list[tuple[str, str]]
+    cancel: Button
+    #: Whether refs that were cancelled in vain may be cancelled by force.
+    force: bool
+    #: How many failed tasks can be submitted again.
+    retry: int
+
+
+class State(TypedDict):
+    """The trait `state` of the widget."""
+
+    running: bool
+    paused: bool
+    #: Whether this is the last state: requests are no longer answered.
+    over: bool
+    #: When the counts were read, seconds since 1970.
+    at: float
+    summary: str
+    #: For a screen reader, at the end; "" before.
+    spoken: str
+    cancel: Button
+    #: Of the columns of names and counts, in characters.
+    widths: tuple[int, int]
+    lines: list[LineState]
+
+
+class RefsMessage(TypedDict):
+    """Changed refs of an open line; their columns are the message's buffer."""
+
+    refs: str
+    start: bool
+    seq: int
+    count: int
+    now: float
+    nodes: list[str]
+    errors: list[str]
+
+
+class GroupState(TypedDict):
+    """Errors of one class and message."""
+
+    kind: str
+    message: str
+    count: int
+    short: str
+    full: str
+
+
+class ErrorsMessage(TypedDict):
+    """All errors of an open line."""
+
+    errors: str
+    groups: list[GroupState]
+
+
+class Answer(TypedDict):
+    """The answer to a request."""
+
+    #: The request's id.
+    answer: str
+    said: str
+
+
 class Request(NamedTuple):
-    """A request that is well formed.
+    """A well-formed request.
 
     Attributes
     ----------
     do
-        What is asked for: a key of `REQUESTS`.
+        A key of `REQUESTS`.
     view
-        Which view of the widget asks.
+        The view of the widget that asks.
     request
-        The number by which it is answered; "" for what needs no answer.
+        The id for the answer; "" for no answer.
     line
         The name of a line; None for all.
     refs
@@ -54,22 +149,22 @@ class Request(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a page reports of a display's place in its notebook; well formed.
+    """A well-formed report on a display's place in its notebook.
 
     Attributes
     ----------
     do
         A key of `REPORTS`.
     page
-        Which page.
+        The page that reports.
     view
-        Which of its views is gone.
+        A view of it that is gone.
     writes
         Whether the page can write into its notebook.
     found
         Whether the display's output is still in the notebook.
     number
-        Which form has arrived.
+        The number of the form that has arrived.
     stands
         Whether that form stands in the notebook.
     """
@@ -86,10 +181,7 @@ class Report(NamedTuple):
 class RefusedError(Exception):
     """A message that is neither a request nor a report.
 
-    Attributes
-    ----------
-    kind
-        What was wrong, in words of this module: no part of the message.
+    `kind` is the reason in words of this module; it holds no part of the message.
     """
 
     def __init__(self, kind: str) -> None:
@@ -133,39 +225,33 @@ _FIELDS: Mapping[str, Callable[[object], bool]] = {
     "stands": _is_bool,
 }
 _ALWAYS = frozenset({"do", "view", "request"})
-_LINE = frozenset({"line"})
-_NONE: frozenset[str] = frozenset()
+_LINE = _ALWAYS | {"line"}
 
-#: The fields that each request must have, in all their combinations.
+#: The fields of each request, in all their combinations.
 REQUESTS: Mapping[str, tuple[frozenset[str], ...]] = {
-    "show": (_NONE,),
-    "renew": (_NONE,),
+    "show": (_ALWAYS,),
+    "renew": (_ALWAYS,),
     "open": (_LINE,),
     "close": (_LINE,),
     "retry": (_LINE,),
-    "pause": (frozenset({"on"}),),
-    "cancel": (_NONE, _LINE, _LINE | {"refs"}),
-    "force": (_NONE, _LINE, _LINE | {"refs"}),
+    "pause": (_ALWAYS | {"on"},),
+    "cancel": (_ALWAYS, _LINE, _LINE | {"refs"}),
+    "force": (_ALWAYS, _LINE, _LINE | {"refs"}),
 }
 
-
-#: The fields that each report has.
-REPORTS: Mapping[str, frozenset[str]] = {
-    "here": frozenset({"do", "page", "writes"}),
-    "left": frozenset({"do", "page"}),
-    "gone": frozenset({"do", "page", "view", "found"}),
-    "arrived": frozenset({"do", "page", "number", "stands"}),
-    "rerun": frozenset({"do", "page"}),
+#: The fields of each report.
+REPORTS: Mapping[str, tuple[frozenset[str], ...]] = {
+    "here": (frozenset({"do", "page", "writes"}),),
+    "left": (frozenset({"do", "page"}),),
+    "gone": (frozenset({"do", "page", "view", "found"}),),
+    "arrived": (frozenset({"do", "page", "number", "stands"}),),
+    "rerun": (frozenset({"do", "page"}),),
 }
+_KNOWN = {**REQUESTS, **REPORTS}
 
 
 def parse(content: object) -> Request | Report:
-    """Return the request or the report that a message is.
-
-    Parameters
-    ----------
-    content
-        The content of a custom message, as it came.
+    """Return the request or the report that the content of a custom message is.
 
     Raises
     ------
@@ -176,13 +262,9 @@ def parse(content: object) -> Request | Report:
         raise RefusedError("a message that is no object")
     fields: dict[Any, Any] = content
     what = fields.get("do")
-    if type(what) is not str or not (what in REQUESTS or what in REPORTS):
+    if type(what) is not str or what not in _KNOWN:
         raise RefusedError("an unknown request")
-    if what in REPORTS:
-        known = fields.keys() == REPORTS[what]
-    else:
-        known = any(fields.keys() == _ALWAYS | more for more in REQUESTS[what])
-    if not known:
+    if fields.keys() not in _KNOWN[what]:
         raise RefusedError(f"{what!r} with other fields than it has")
     for name, value in fields.items():
         if name != "do" and not _FIELDS[name](value):
@@ -190,9 +272,7 @@ def parse(content: object) -> Request | Report:
     if what in REPORTS:
         return Report(**fields)
     refs = fields.get("refs")
-    return Request(
-        **{**fields, "refs": None if refs is None else frozenset(refs)},
-    )
+    return Request(**{**fields, "refs": None if refs is None else frozenset(refs)})
 
 
 _noted: set[str] = set()
@@ -200,13 +280,7 @@ _noting = threading.Lock()
 
 
 def note_refusal(kind: str) -> None:
-    """Log that a message was refused, once for each kind; thread-safe.
-
-    Parameters
-    ----------
-    kind
-        As in `RefusedError`: one of few.
-    """
+    """Log a refusal once for each `RefusedError.kind`. Thread-safe."""
     with _noting:
         if kind in _noted:
             return

@@ -5,70 +5,35 @@ Ray may take a while for either, so that each request has a thread of its own.
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
+from ..._log import logger
+from ..._ray_api.object_ids import TASK_ID_BYTES, is_method
+from ..._tracking.snapshots import RefState
 from ..plain_text import one_line
 from .page_messages import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
-    from ..._tracking.refs.columns import RefColumns
-    from ..._tracking.snapshots import RefRecord
+    from ..._tracking.retries import Retries
+    from ..._tracking.snapshots import CellProgress, RefRecord
+    from ..._tracking.tracker import Tracker
     from ..cell import Cell
-    from .page_messages import Request
+    from .page_messages import Answer, Request
 
-logger = logging.getLogger("ray_jupyter_async")
 
 #: Requests that go to Ray.
 ASKED_OF_RAY = frozenset({"cancel", "force", "retry"})
 
+#: Seconds after which tasks that were cancelled politely may be cancelled by force.
+PATIENCE = 3.0
+
 # Requests of one cell that are under way at once, at most.
 _MOST_ASKED = 16
-
-
-class RefSource(Protocol):
-    """Where the refs of a line come from, and who ends them; on any thread."""
-
-    def read_refs(
-        self, origin: Hashable, name: str, since: int = 0
-    ) -> tuple[list[RefRecord], int]:
-        """Return the records that changed since a version, and the new version."""
-
-    def read_columns(
-        self, origin: Hashable, name: str, since: int = 0
-    ) -> tuple[RefColumns | None, int]:
-        """Return the same in columns; None if there is no such line."""
-
-    def cancel(
-        self,
-        origin: Hashable,
-        name: str | None = None,
-        keys: Iterable[bytes] | None = None,
-        *,
-        force: bool = False,
-    ) -> list[tuple[bytes, str]]:
-        """Ask Ray to end tasks; return the ids that it refused, and why."""
-
-
-class RetrySource(Protocol):
-    """Who submits failed tasks again; on any thread."""
-
-    def retryable(self, cell: Hashable) -> Mapping[str, int]:
-        """Return how many failed tasks can be submitted again, by line."""
-
-    def retry(self, cell: Hashable, name: str) -> tuple[int, list[tuple[bytes, str]]]:
-        """Submit those of a line; return their number, and why others were not."""
-
-
-class Answer(NamedTuple):
-    """What is said in answer to a request, by its number."""
-
-    request: str
-    said: str
 
 
 class RayRequests:
@@ -77,11 +42,11 @@ class RayRequests:
     Parameters
     ----------
     cell
-        Whose tasks these are. What Ray prints meanwhile lands in its output.
-    source
+        Ray's output meanwhile lands in this cell.
+    tracker
         Cancels tasks.
     retries
-        Submits failed tasks again; without it that is not offered.
+        Submits failed tasks again; None if that is not offered.
     answer
         Called with each answer, on the thread that has asked.
     """
@@ -89,12 +54,12 @@ class RayRequests:
     def __init__(
         self,
         cell: Cell,
-        source: RefSource,
-        retries: RetrySource | None,
+        tracker: Tracker,
+        retries: Retries | None,
         answer: Callable[[Answer], None],
     ) -> None:
         self._cell = cell
-        self._source = source
+        self._tracker = tracker
         self._retries = retries
         self._answer = answer
         self._asking = threading.BoundedSemaphore(_MOST_ASKED)
@@ -116,27 +81,48 @@ class RayRequests:
             daemon=True,
         ).start()
 
+    def retryable(self, progress: CellProgress) -> Mapping[str, int]:
+        """Return how many failed tasks can be submitted again, by line."""
+        if self._retries is None or not any(line.failed for line in progress.lines):
+            return {}
+        return self._retries.retryable(self._cell.id)
+
     def _ask(self, request: Request) -> None:
-        retries = request.do == "retry"
+        retry = request.do == "retry"
         try:
-            said = self._retry(request) if retries else self._cancel(request)
+            said = self._retry(request) if retry else self._cancel(request)
         except Exception as error:
             logger.debug("a request failed", exc_info=True)
-            verb = "Submitting again" if retries else "Cancelling"
-            said = f"{verb} failed: {error}"
+            said = f"{'Submitting again' if retry else 'Cancelling'} failed: {error}"
         finally:
             self._asking.release()
-        self._answer(Answer(request.request, one_line(said)))
+        self._answer({"answer": request.request, "said": one_line(said)})
 
     def _cancel(self, request: Request) -> str:
-        """Ask Ray to end what a request names; return what it refused."""
-        origin, name = self._cell.id, request.line
+        """Ask Ray to cancel what a request names; return what it refused."""
+        force = request.do == "force"
         keys = None
-        if name is not None and request.refs is not None:
-            records, _ = self._source.read_refs(origin, name)
-            keys = [record.key for record in records if record.index in request.refs]
-        refused = self._source.cancel(origin, name, keys, force=request.do == "force")
+        if request.line is not None and request.refs is not None:
+            keys = [
+                record.key
+                for record in self._records(request.line)
+                if record.index in request.refs
+            ]
+        elif force:
+            # Ray refuses to force methods; they stay as they are.
+            cell = self._tracker.read_cell(self._cell.id)
+            lines = [line.name for line in cell.lines] if cell else []
+            keys = [
+                record.key
+                for name in ([request.line] if request.line else lines)
+                for record in self._records(name)
+                if not is_method(record.key[:TASK_ID_BYTES])
+            ]
+        refused = self._tracker.cancel(self._cell.id, request.line, keys, force=force)
         return _counted_reasons("Ray refuses to cancel", refused)
+
+    def _records(self, line: str) -> list[RefRecord]:
+        return self._tracker.read_refs(self._cell.id, line)[0]
 
     def _retry(self, request: Request) -> str:
         """Submit a line's failed tasks again; return how many, and why not others."""
@@ -150,8 +136,52 @@ class RayRequests:
 
 
 def _counted_reasons(what: str, refused: list[tuple[bytes, str]]) -> str:
-    """Return in one line what was refused, of how many, and why."""
+    """Return in one line how many tasks were refused, and why."""
     reasons = Counter(reason for _, reason in refused)
     return "; ".join(
         f"{what} {count:,}: {reason}" for reason, count in reasons.most_common(2)
     )
+
+
+class Overdue:
+    """The lines whose tasks were cancelled and have not ended within `PATIENCE`.
+
+    Called on the pump's thread.
+    """
+
+    def __init__(self, tracker: Tracker, origin: Hashable) -> None:
+        self._tracker = tracker
+        self._origin = origin
+        self._asked_at: dict[str, float] = {}
+        self._forceable: dict[str, bool] = {}
+
+    def asked(self, progress: CellProgress, name: str | None) -> None:
+        """Note that a line, or every line, was asked to end."""
+        for line in progress.lines:
+            if line.pending and name in (None, line.name):
+                self._asked_at.setdefault(line.name, time.monotonic())
+                self._forceable.pop(line.name, None)
+
+    def read(self, progress: CellProgress) -> dict[str, bool]:
+        """Return the lines, and whether Ray can end some of their tasks by force."""
+        found = {}
+        for line in progress.lines:
+            asked_at = self._asked_at.get(line.name)
+            if asked_at is None or time.monotonic() - asked_at < PATIENCE:
+                continue
+            if line.cancelling:
+                found[line.name] = self._is_forceable(line.name)
+            else:
+                del self._asked_at[line.name]
+        return found
+
+    def _is_forceable(self, name: str) -> bool:
+        # Once for each request: a line may have 100,000 refs.
+        if name not in self._forceable:
+            records, _ = self._tracker.read_refs(self._origin, name)
+            self._forceable[name] = any(
+                record.state is RefState.CANCELLING
+                and not is_method(record.key[:TASK_ID_BYTES])
+                for record in records
+            )
+        return self._forceable[name]

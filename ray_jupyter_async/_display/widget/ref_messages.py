@@ -1,8 +1,8 @@
-"""The refs of the lines that somebody has open, as messages for the front end.
+"""The refs of an open line as messages for the page.
 
-A message holds what changed since the last one, in columns of bytes: 34 for
-each ref. frontend/ref_columns.js is the twin. Nothing here sends, reads a clock of
-its own or starts a thread: all is called on the pump's.
+A message holds what changed since the last one, in columns of bytes: 30 for each ref;
+``frontend/ref_columns.js`` reads them. Nothing here sends or starts a thread: all is
+called on the pump's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..._tracking.refs.columns import RefColumns
     from ..._tracking.snapshots import ErrorGroup, LineProgress
+    from .page_messages import ErrorsMessage, RefsMessage
 
 #: Refs in one message: the page takes them in within a few milliseconds.
 REFS_PER_MESSAGE = 4_096
@@ -27,8 +28,8 @@ REFS_PER_MESSAGE = 4_096
 #: second, and the lines' counts go on meanwhile.
 MESSAGES_PER_ROUND = 2
 
-# Different texts are sent once each, and so many at most: their codes have 16
-# bits, and a page should not have to keep a text for each of 100,000 refs.
+# Different texts are sent once each. Their codes have 16 bits, and a page should not
+# have to keep a text for each of 100,000 refs.
 _MOST_TEXTS = 4_000
 _OTHER = "(one of many others)"
 
@@ -36,20 +37,19 @@ _OTHER = "(one of many others)"
 class Message(NamedTuple):
     """A custom message: JSON, and bytes beside it."""
 
-    content: dict[str, Any]
+    content: RefsMessage | ErrorsMessage
     buffers: list[bytes]
 
 
 class OpenLine:
-    """What the front end has been told of one line, and what is still to be said.
+    """One line as the page knows it, and what it has not been sent yet.
 
     Parameters
     ----------
     name
         The line's.
     read
-        `Tracker.read_columns` of the cell and line: gives what changed since a
-        version, and the new version.
+        Returns what changed since a version, and the new version.
     """
 
     def __init__(
@@ -60,40 +60,32 @@ class OpenLine:
         self.restart()
 
     def restart(self) -> None:
-        """Tell everything anew: somebody has just opened the line."""
+        """Send everything again: another view has opened the line."""
         self._version = 0
+        # Messages so far; what was read, and how many refs of it were sent.
         self._sent = 0
-        # What was read, and how many of it are told.
         self._backlog: RefColumns | None = None
-        self._told = 0
+        self._position = 0
         self._nodes = _Texts()
         self._errors = _Texts()
         self._groups: tuple[ErrorGroup, ...] | None = None
-        #: When something was last told, on the clock of the line's records.
-        self.told_at = -inf
+        #: When something was last sent, on the clock of the line's records.
+        self.sent_at = -inf
 
     @property
     def behind(self) -> bool:
-        """Whether there was more to say than fits into one round."""
+        """Whether more is to be sent than fits into one round."""
         return self._backlog is not None
 
     def messages(self, line: LineProgress, now: float) -> list[Message]:
-        """Return what is to be sent in this round.
-
-        Parameters
-        ----------
-        line
-            Its counts and errors.
-        now
-            Seconds on the clock of the line's records.
-        """
+        """Return the messages of one round; ``now`` is on the records' clock."""
         if self._backlog is None:
             self._backlog, self._version = self._read(self._version)
-            self._told = 0
+            self._position = 0
         made: list[Message] = []
         while len(made) < MESSAGES_PER_ROUND:
             part = self._next_part()
-            # The first one also when it is empty: it voids what the page had.
+            # The first message is sent also if empty: it voids what the page had.
             if part is None and self._sent:
                 break
             made.append(self._refs(part, now))
@@ -102,23 +94,23 @@ class OpenLine:
             self._groups = line.errors
             made.append(self._error_groups(line.errors))
         if made:
-            self.told_at = now
+            self.sent_at = now
         return made
 
     def _next_part(self) -> RefColumns | None:
         backlog = self._backlog
         if backlog is None:
             return None
-        start, self._told = self._told, self._told + REFS_PER_MESSAGE
-        if self._told >= backlog.length:
+        start, self._position = self._position, self._position + REFS_PER_MESSAGE
+        if self._position >= backlog.length:
             self._backlog = None
         if start >= backlog.length:
             return None
-        return backlog.part(start, self._told)
+        return backlog.part(start, self._position)
 
     def _refs(self, part: RefColumns | None, now: float) -> Message:
         columns = b"" if part is None else _bytes(part, self._nodes, self._errors)
-        content = {
+        content: RefsMessage = {
             "refs": self.name,
             "start": self._sent == 0,
             "seq": self._sent,
@@ -130,21 +122,24 @@ class OpenLine:
         return Message(content, [columns])
 
     def _error_groups(self, groups: tuple[ErrorGroup, ...]) -> Message:
-        told = [
-            {
-                "kind": one_line(group.kind),
-                "message": one_line(group.message),
-                "count": group.count,
-                "short": traceback_text(group.short),
-                "full": traceback_text(group.full),
-            }
-            for group in groups
-        ]
-        return Message({"errors": self.name, "groups": told}, [])
+        content: ErrorsMessage = {
+            "errors": self.name,
+            "groups": [
+                {
+                    "kind": one_line(group.kind),
+                    "message": one_line(group.message),
+                    "count": group.count,
+                    "short": traceback_text(group.short),
+                    "full": traceback_text(group.full),
+                }
+                for group in groups
+            ],
+        }
+        return Message(content, [])
 
 
 class _Texts:
-    """Codes for texts: 0 is the empty one, others in the order of their coming."""
+    """Codes for texts: 0 for the empty one, then in the order of their arrival."""
 
     def __init__(self) -> None:
         self._codes = {"": 0}
@@ -153,7 +148,7 @@ class _Texts:
         self._new: list[str] = []
 
     def codes(self, numbers: array[int], words: Sequence[str]) -> array[int]:
-        """Give the code of each of these words."""
+        """Return the code of each of these words."""
         if not any(numbers):
             return numbers
         known = self._by_number
@@ -182,7 +177,6 @@ def _bytes(part: RefColumns, nodes: _Texts, errors: _Texts) -> bytes:
     columns: list[array[Any]] = [
         part.size,
         part.index,
-        array("f", part.submitted),
         array("f", part.started),
         array("f", part.ended),
         part.worker,

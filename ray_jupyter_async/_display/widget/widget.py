@@ -1,7 +1,7 @@
-"""The live progress widget: its front end and what it is told.
+"""The live progress widget: its front end, and the state that it shows.
 
-The front end's source is in ``frontend/``. How it stands in a cell is in
-cell_display.py; nothing in here starts a thread, and the pump's alone writes.
+The front end's source is in ``frontend/``. Nothing here starts a thread, and the pump's
+alone writes.
 """
 
 from __future__ import annotations
@@ -12,22 +12,34 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ..plain_text import one_line
-from ..reason_words import reason_words
+from ..plain_text import LONGEST_LINE
 from ..static.page import progress_bundle
-from ..words import error_names
+from ..words import (
+    done_of_total,
+    format_guess,
+    format_rate,
+    mark_of,
+    notes,
+    spoken,
+    totals,
+)
 from .arrival import marked
 from .bundle import front_end_module, front_end_styles
 from .page_messages import note_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..._tracking.snapshots import CellProgress, LineProgress
-
+    from .page_messages import Button, LineState, State
 
 # A module of a front end that shows nothing.
 _NOTHING = "export default {}"
+
+_WIDEST_NAMES = 28
+
+# The order of notes: first the ends, which a reader looks for.
+_LAST_NOTES = {"stragglers": 1, "pending": 2}
 
 
 class ProgressWidget(anywidget.AnyWidget):
@@ -37,16 +49,16 @@ class ProgressWidget(anywidget.AnyWidget):
     ----------
     progress
         What to show first.
-    on_request
-        Called with what a front end sends, on any thread.
+    on_message
+        Called with each message of a page, on any thread.
     place
-        What a page finds the display in its notebook by: ``display`` and ``cell``.
+        See `Arrival.place`.
     """
 
     _esm = front_end_module()
     _css = front_end_styles()
 
-    #: What is shown, see `widget_state`. Set by `show` alone, and as a whole.
+    #: A `State`, always set as a whole.
     state = traitlets.Dict().tag(sync=True)
     #: See `Arrival.place`.
     place = traitlets.Dict().tag(sync=True)
@@ -54,11 +66,11 @@ class ProgressWidget(anywidget.AnyWidget):
     def __init__(
         self,
         progress: CellProgress,
-        on_request: Callable[[Any], None],
+        on_message: Callable[[Any], None],
         place: Mapping[str, str],
     ) -> None:
-        # Before the comm opens: what a front end sends then must find somebody.
-        self.on_msg(lambda _widget, content, _buffers: on_request(content))
+        # Before the comm opens: a page may answer at once.
+        self.on_msg(lambda _widget, content, _buffers: on_message(content))
         super().__init__(state=widget_state(progress), place=dict(place))
         self._progress = progress
 
@@ -66,35 +78,34 @@ class ProgressWidget(anywidget.AnyWidget):
         self,
         progress: CellProgress,
         *,
-        paused: bool = False,
-        forceable: Collection[str] = (),
+        overdue: Mapping[str, bool] | None = None,
         retryable: Mapping[str, int] | None = None,
     ) -> None:
-        """Show ``progress`` from now on: one message to the front end.
+        """Show ``progress``: one message to the page.
 
         Parameters
         ----------
         progress
             The counts of the cell.
-        paused
-            Whether nothing more will be sent until somebody asks for it.
-        forceable
-            Names of lines that were asked to end, in vain.
+        overdue
+            See `Overdue.read`.
         retryable
             How many failed tasks can be submitted again, by line.
         """
         self._progress = progress
-        self.state = widget_state(
-            progress, paused=paused, forceable=forceable, retryable=retryable
-        )
+        self.state = {**widget_state(progress, overdue=overdue, retryable=retryable)}
+
+    def pause(self) -> None:
+        """Mark the last state as paused: nothing follows until it is resumed."""
+        self.state = {**self.state, "paused": True}
 
     def end(self, progress: CellProgress) -> None:
-        """Show ``progress`` as the last state: nothing is answered after it."""
+        """Show ``progress`` as the last state: requests are not answered after it."""
         self._progress = progress
         self.state = {**widget_state(progress), "over": True}
 
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Refuse what a page writes: `state` is the kernel's, and so is the source.
+        """Refuse what a page writes: state and source are the kernel's.
 
         ipywidgets calls this for a page's update, and would send it on to all pages.
         """
@@ -102,11 +113,11 @@ class ProgressWidget(anywidget.AnyWidget):
             note_refusal("a change of the widget's state")
 
     def empty(self) -> None:
-        """Leave next to nothing to who keeps the state of widgets that were closed.
+        """Drop the content of a widget that no page shows and that is about to close.
 
-        nbclient (0.11) does, in the notebook's metadata, and a page that opens that
-        notebook makes a model of it: 90 kB, most of them the front end's source.
-        For a widget that no page shows, and that is about to be closed.
+        nbclient (0.11) keeps the state of closed widgets in the notebook's metadata,
+        and a page that opens that notebook makes a model of it: 90 kB, most of them
+        the front end's source.
         """
         self._esm, self._css = _NOTHING, ""
         self.state = {**self.state, "lines": []}
@@ -125,29 +136,50 @@ class ProgressWidget(anywidget.AnyWidget):
 def widget_state(
     progress: CellProgress,
     *,
-    paused: bool = False,
-    forceable: Collection[str] = (),
+    overdue: Mapping[str, bool] | None = None,
     retryable: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """Return what the front end shows; `State` in frontend/main.js says the same."""
+) -> State:
+    """Return the state that the page shows."""
+    overdue, retryable = overdue or {}, retryable or {}
+    said = totals(progress)
+    lines = progress.lines
+    pending = [line for line in lines if line.pending]
+    # Force ends only what was asked to end before.
+    asked = all(line.name in overdue and _all_cancelling(line) for line in pending)
+    verb = "Force" if asked and any(overdue.values()) else "Cancel"
     return {
         "running": not progress.settled,
-        "paused": paused,
+        "paused": False,
         "over": False,
-        # Seconds since 1970: a page that hears no more says how old this is.
         "at": round(time.time() - (time.monotonic() - progress.taken), 1),
+        "summary": said,
+        "spoken": f"Ray: {said}" if progress.settled else "",
+        "cancel": _button(verb, f"{verb} all", "all"),
+        "widths": (
+            min(_WIDEST_NAMES, max((len(line.name) for line in lines), default=0)),
+            2 * max((len(f"{line.total:,}") for line in lines), default=0) + 1,
+        ),
         "lines": [
-            {
-                **_line_state(line, progress.taken),
-                "force": line.name in forceable,
-                "retry": (retryable or {}).get(line.name, 0),
-            }
-            for line in progress.lines
+            _line_state(
+                line,
+                progress.taken,
+                force=overdue.get(line.name, False),
+                retry=retryable.get(line.name, 0),
+            )
+            for line in lines
         ],
     }
 
 
-def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
+def _line_state(
+    line: LineProgress, taken: float, *, force: bool, retry: int
+) -> LineState:
+    sign, mark = mark_of(line)
+    about = notes(line, LONGEST_LINE) or [("resolved", "all done")]
+    rate, eta = (line.rate, line.eta) if line.pending else (None, None)
+    verb = "Cancel"
+    if line.pending and _all_cancelling(line):
+        verb = "Force" if force else "Cancelling"
     return {
         "name": line.name,
         "total": line.total,
@@ -160,10 +192,25 @@ def _line_state(line: LineProgress, taken: float) -> dict[str, Any]:
         "pending": line.pending,
         "running": line.running,
         "cancelling": line.cancelling,
-        "stragglers": line.stragglers,
-        "reason": one_line(reason_words(line.reasons)),
-        "rate": None if line.rate is None else float(f"{line.rate:.3g}"),
-        "eta_s": None if line.eta is None else round(line.eta, 1),
         "elapsed_s": round(line.elapsed(taken), 3),
-        "errors": error_names(line),
+        "mark": mark,
+        # The page turns a ring instead.
+        "sign": "" if mark == "pending" else sign,
+        "done": done_of_total(line),
+        "spoken": spoken(line),
+        "rate": "" if rate is None else format_rate(rate),
+        "left": "" if eta is None else f"{format_guess(eta)} left",
+        "notes": sorted(about, key=lambda note: _LAST_NOTES.get(note[0], 0)),
+        "cancel": _button(verb, verb, line.name),
+        "force": force,
+        "retry": retry,
     }
+
+
+def _all_cancelling(line: LineProgress) -> bool:
+    return line.cancelling == line.pending
+
+
+def _button(verb: str, text: str, what: str) -> Button:
+    do = {"Cancel": "cancel", "Force": "force"}.get(verb, "")
+    return {"do": do, "text": text, "label": f"{verb} {what}"}

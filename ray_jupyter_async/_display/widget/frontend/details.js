@@ -1,132 +1,106 @@
-/**
- * What an open line shows: its refs, its timeline and its errors, a tab each.
- */
+/** What an open line shows: its timeline, its refs and its errors, a tab each. */
 
-import { make, setAttribute, setText, uniqueId } from "./elements.js";
+import { make, named, setAttribute, setText, uniqueId } from "./elements.js";
 import { Errors } from "./errors.js";
 import { RefColumns } from "./ref_columns.js";
 import { RefTable } from "./table.js";
 import { Timeline } from "./timeline.js";
 import { grouped } from "./words.js";
 
-/** @typedef {import("./kernel_link.js").KernelLink} KernelLink */
-/** @typedef {import("./kernel_link.js").RefsMessage} RefsMessage */
-/** @typedef {import("./kernel_link.js").ErrorsMessage} ErrorsMessage */
-/** @typedef {import("./line.js").Line} Line */
-
-/** @typedef {{ tab: HTMLButtonElement, panel: HTMLElement, name: string }} Tab */
+/** @typedef {import("./kernel.js").KernelLink} KernelLink */
 
 export class Details {
-  /**
-   * @param {string} name The line's.
-   * @param {KernelLink} link
-   * @param {(said: string) => void} say
-   */
+  id = uniqueId();
+  refs = new RefColumns();
+  chosen = 0;
+  /** @type {HTMLButtonElement[]} */
+  tabs = [];
+
+  /** @param {string} name The line's. @param {KernelLink} link @param {(said: string) => void} say */
   constructor(name, link, say) {
     this.name = name;
     this.link = link;
-    this.refs = new RefColumns();
     this.timeline = new Timeline(this.refs, name);
-    this.table = new RefTable(this.refs, name, (refs, force) => {
-      link.ask(force ? "force" : "cancel", { line: name, refs });
-    });
+    this.table = new RefTable(this.refs, name, (refs, force) =>
+      link.ask(force ? "force" : "cancel", { line: name, refs }),
+    );
     this.errors = new Errors(say);
-    this.id = uniqueId();
-    this.root = make("div", "rja-details", { id: this.id, role: "group" });
-    this.root.setAttribute("aria-label", `Details of ${name}`);
-    this.list = make("div", "rja-tabs", { role: "tablist" });
-    this.list.setAttribute("aria-label", `Details of ${name}`);
+    const label = `Details of ${name}`;
+    this.list = make("div", "rja-tabs", named("tablist", label));
     this.list.addEventListener("keydown", (event) => this.move(event));
-    this.root.append(this.list);
-    /** @type {Tab[]} */
-    this.tabs = [];
-    this.timelineTab = this.addTab("Timeline", this.timeline.root);
-    this.tableTab = this.addTab("Refs", this.table.root);
-    this.errorsTab = this.addTab("Errors", this.errors.root);
-    this.selected = this.timelineTab;
-    this.choose(this.timelineTab);
+    const group = named("group", label, { id: this.id });
+    this.root = make("div", "rja-details", group, this.list);
+    this.tabs = [
+      this.makeTab("Timeline", this.timeline),
+      this.makeTab("Refs", this.table),
+      this.makeTab("Errors", this.errors),
+    ];
+    this.choose(0);
     link.openLine(name);
   }
 
-  /**
-   * @param {string} name
-   * @param {HTMLElement} content
-   * @returns {Tab}
-   */
-  addTab(name, content) {
-    const tab = make("button", "rja-tab", {
-      type: "button",
-      role: "tab",
-      id: uniqueId(),
-    });
-    const panel = make("div", "rja-panel", { role: "tabpanel", id: uniqueId() });
-    tab.textContent = name;
-    tab.setAttribute("aria-controls", panel.id);
+  /** @type {(name: string, content: { root: HTMLElement }) => HTMLButtonElement} */
+  makeTab(name, { root }) {
+    const id = uniqueId();
+    const panel = make("div", "rja-panel", { role: "tabpanel", id }, root);
+    const tab = make("button", "rja-tab", { type: "button", role: "tab" }, name);
+    tab.id = uniqueId();
+    tab.setAttribute("aria-controls", id);
     panel.setAttribute("aria-labelledby", tab.id);
-    panel.append(content);
+    tab.addEventListener("click", () => this.choose(this.tabs.indexOf(tab)));
     this.list.append(tab);
     this.root.append(panel);
-    const made = { tab, panel, name };
-    tab.addEventListener("click", () => this.choose(made));
-    this.tabs.push(made);
-    return made;
+    return tab;
   }
 
-  /** @param {Tab} chosen */
+  /** @param {number} chosen */
   choose(chosen) {
-    this.selected = chosen;
-    for (const other of this.tabs) {
-      const selected = other === chosen;
-      setAttribute(other.tab, "aria-selected", String(selected));
-      other.tab.tabIndex = selected ? 0 : -1;
-      other.panel.hidden = !selected;
-    }
-    this.timeline.setShown(chosen === this.timelineTab);
-    this.table.setShown(chosen === this.tableTab);
+    this.chosen = chosen;
+    this.tabs.forEach((tab, i) => {
+      setAttribute(tab, "aria-selected", String(i === chosen));
+      tab.tabIndex = i === chosen ? 0 : -1;
+      const panel = this.root.children[i + 1];
+      if (panel instanceof HTMLElement) panel.hidden = i !== chosen;
+    });
+    this.timeline.setShown(chosen === 0);
+    this.table.setShown(chosen === 1);
   }
 
   /** @param {KeyboardEvent} event */
   move(event) {
-    const count = this.tabs.length;
-    const here = this.tabs.indexOf(this.selected);
-    /** @type {Record<string, number>} */
-    const places = {
-      ArrowLeft: (here + count - 1) % count,
-      ArrowRight: (here + 1) % count,
+    const last = this.tabs.length - 1;
+    const { chosen } = this;
+    const next = {
+      ArrowLeft: chosen > 0 ? chosen - 1 : last,
+      ArrowRight: chosen < last ? chosen + 1 : 0,
       Home: 0,
-      End: count - 1,
-    };
-    const next = this.tabs[places[event.key] ?? -1];
-    if (!next) return;
+      End: last,
+    }[event.key];
+    if (next === undefined) return;
     event.preventDefault();
     this.choose(next);
-    next.tab.focus();
+    this.tabs[next]?.focus();
   }
 
-  /** @param {Line} line */
-  show(line) {
-    this.table.force = line.force;
-    setText(
-      this.errorsTab.tab,
-      line.failed ? `Errors (${grouped(line.failed)})` : "Errors",
-    );
+  /** @param {import("./messages.js").Line} line */
+  show({ force, failed }) {
+    this.table.force = force;
+    const [, , errors] = this.tabs;
+    if (errors) setText(errors, failed ? `Errors (${grouped(failed)})` : "Errors");
     this.refresh();
   }
 
-  /**
-   * @param {RefsMessage} message
-   * @param {DataView} bytes
-   */
+  /** @type {(message: import("./messages.js").RefsMessage, bytes: DataView) => void} */
   takeRefs(message, bytes) {
+    // What is under way knows slots that are void now.
+    if (message.start) {
+      this.timeline.work.stop();
+      this.table.work.stop();
+    }
     if (!this.refs.take(message, bytes)) this.link.openLine(this.name);
   }
 
-  /** @param {ErrorsMessage} message */
-  takeErrors({ groups }) {
-    this.errors.show(groups);
-  }
-
-  /** Looks whether there is something new to draw. */
+  /** Draws what has changed. */
   refresh() {
     this.timeline.refresh();
     this.table.refresh();

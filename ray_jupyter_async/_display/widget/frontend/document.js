@@ -1,36 +1,11 @@
 /**
  * The notebook in which this page shows a display, as JupyterLab 4 and Notebook 7 have
- * it: found through the widget manager. Other front ends have none of it, and where
- * anything is missing nothing is done.
+ * it: found through the widget manager. Other front ends have none of it; where
+ * anything is missing, nothing is done.
  */
 
-/**
- * @typedef {object} Output
- * @property {Record<string, any>} metadata
- * @property {Record<string, any>} data
- * @property {() => any} toJSON
- */
-
-/**
- * @typedef {object} OutputArea The model of a cell's, or of an `ipywidgets.Output`'s.
- * @property {number} length
- * @property {boolean} [isDisposed]
- * @property {boolean} [clearNext] Whether the next output clears all others.
- * @property {(index: number) => Output} get
- * @property {(index: number, output: any) => void} set
- * @property {(output: any) => number} add
- * @property {() => any[]} toJSON
- */
-
-/**
- * @typedef {object} Holder What has an output area: a cell, or a widget's model.
- * @property {OutputArea} outputs
- * @property {any} [sharedModel] A cell's.
- * @property {(key: string, value: any, options: any) => void} [set] A widget model's.
- * @property {() => void} [save_changes]
- */
-
-/** @typedef {{ holder: Holder, index: number }} Found */
+/** @typedef {{ outputs: any, [more: string]: any }} Holder A cell, or an `ipywidgets.Output`'s model. */
+/** @typedef {{ holder: Holder, index: number }} Found An output, by its place in a holder. */
 
 /** As `MARK` in arrival.py. */
 const MARK = "ray_jupyter_async";
@@ -38,22 +13,20 @@ const MARK = "ray_jupyter_async";
 /** JupyterLab's own name for changes of its file that it does not draw. */
 const UNDRAWN = "silent-change";
 
-/** What JupyterLab calls a kernel whose widgets have ended with it. */
+/** JupyterLab's states of a kernel whose widgets have ended with it. */
 const ENDED = ["restarting", "autorestarting", "terminating", "dead"];
 
 export class NotebookDocument {
-  /**
-   * @param {unknown} manager The front end's widget manager.
-   * @param {{ display: string, cell: string }} place
-   */
+  /** Where the display was last. @type {Holder | null} */
+  holder = null;
+  /** @type {(() => void)[]} */
+  undo = [];
+
+  /** @param {any} manager The widget manager. @param {{ display: string, cell: string }} place */
   constructor(manager, place) {
-    this.manager = /** @type {any} */ (manager);
-    this.context = this.manager?.context;
+    this.manager = manager;
+    this.context = manager?.context;
     this.place = place;
-    /** @type {Holder | null} */
-    this.holder = null;
-    /** @type {(() => void)[]} */
-    this.undo = [];
   }
 
   /** Whether outputs can be found and changed. */
@@ -89,26 +62,19 @@ export class NotebookDocument {
     return null;
   }
 
-  /** @param {Found} found */
+  /** @param {Found} found @returns {Record<string, any>} */
   dataOf({ holder, index }) {
     return holder.outputs.get(index).data;
   }
 
-  /**
-   * @param {Found} found
-   * @param {any} output
-   */
+  /** @type {(found: Found, output: object) => void} */
   replace({ holder, index }, output) {
     holder.outputs.set(index, output);
     this.sync(holder);
   }
 
-  /**
-   * Adds an output where the display was last, or else to its cell.
-   *
-   * @param {any} output
-   * @returns {boolean} Whether there is such a place.
-   */
+  // Where the display was last, or else to its cell; false where neither is there.
+  /** @type {(output: object) => boolean} */
   add(output) {
     let { holder } = this;
     if (holder?.outputs?.isDisposed !== false) holder = this.cell();
@@ -131,23 +97,25 @@ export class NotebookDocument {
     return null;
   }
 
-  /** @param {Holder} holder */
+  /** Sends the outputs of a widget's model to the kernel. @param {Holder} holder */
   sync(holder) {
     if (holder.sharedModel || !holder.set || !holder.save_changes) return;
     holder.set("outputs", holder.outputs.toJSON(), { newMessage: true });
     holder.save_changes();
   }
 
-  /**
-   * Puts another output into the file whenever the notebook is saved; the page goes on
-   * showing what it shows.
-   *
-   * @param {(shown: any) => any} makeOutput Makes it of what is shown; null leaves the
-   *   file as it is.
-   */
+  /** @type {(signal: any, slot: (sender: any, change: any) => void) => void} */
+  listen(signal, slot) {
+    signal.connect(slot);
+    this.undo.push(() => signal.disconnect(slot));
+  }
+
+  // Whenever the notebook is saved, another output goes into the file, made of what is
+  // shown; null leaves the file as it is. The page goes on showing what it shows.
+  /** @param {(shown: any) => any} makeOutput */
   onSave(makeOutput) {
     if (!this.writable) return;
-    const save = (/** @type {any} */ _sender, /** @type {string} */ state) => {
+    this.listen(this.context.saveState, (_context, state) => {
       const found = state === "started" ? this.find() : null;
       const shared = found?.holder.sharedModel;
       // Before JupyterLab 4.2 a change is always drawn; a shared notebook is saved by
@@ -163,35 +131,26 @@ export class NotebookDocument {
         const shown = holder.outputs.get(index).toJSON();
         shared.updateOutputs(index, index + 1, [shown], UNDRAWN);
       });
-    };
-    this.context.saveState.connect(save);
-    this.undo.push(() => this.context.saveState.disconnect(save));
+    });
   }
 
   /** @param {() => void} callback Called when the display's cell is run again. */
   onRerun(callback) {
     const changed = this.cell()?.stateChanged;
     if (!changed) return;
-    const look = (/** @type {any} */ _cell, /** @type {any} */ change) => {
-      if (change.name === "executionState" && change.newValue === "running") callback();
-    };
-    changed.connect(look);
-    this.undo.push(() => changed.disconnect(look));
+    this.listen(changed, (_cell, { name, newValue }) => {
+      if (name === "executionState" && newValue === "running") callback();
+    });
   }
 
   /** @param {() => void} callback Called when the kernel is restarted or ends. */
   onKernelEnd(callback) {
     const session = this.context?.sessionContext;
     if (!session?.statusChanged || !session.kernelChanged) return;
-    const look = (/** @type {any} */ _session, /** @type {string} */ status) => {
+    this.listen(session.statusChanged, (_session, status) => {
       if (ENDED.includes(status)) callback();
-    };
-    session.statusChanged.connect(look);
-    session.kernelChanged.connect(callback);
-    this.undo.push(() => {
-      session.statusChanged.disconnect(look);
-      session.kernelChanged.disconnect(callback);
     });
+    this.listen(session.kernelChanged, callback);
   }
 
   end() {

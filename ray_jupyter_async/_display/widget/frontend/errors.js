@@ -1,24 +1,17 @@
-/**
- * The errors of a line, grouped, with their tracebacks.
- */
+/** The errors of a line, grouped, with their tracebacks. */
 
-import { make, makeButton, setAttribute, setText, uniqueId } from "./elements.js";
+import { make, makeButton, named, setText } from "./elements.js";
 import { grouped } from "./words.js";
 
-/** @typedef {import("./kernel_link.js").ErrorGroup} ErrorGroup */
+/** @typedef {import("./messages.js").ErrorGroup} ErrorGroup */
 
-/**
- * Copies a text, also where a page may not write to the clipboard by itself.
- *
- * @param {string} text
- * @param {HTMLElement} near
- */
+// Also where a page may not write to the clipboard by itself.
+/** @type {(text: string, near: HTMLElement) => Promise<void>} */
 async function copy(text, near) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = make("textarea", "rja-unseen");
-    area.value = text;
+    const area = make("textarea", "rja-unseen", {}, text);
     near.append(area);
     area.select();
     document.execCommand("copy");
@@ -28,68 +21,49 @@ async function copy(text, near) {
 
 /** Errors of one class and message; its nodes are made once and changed in place. */
 class Group {
+  /** @type {ErrorGroup} */
+  group = { kind: "", message: "", count: 0, short: "", full: "" };
+  whole = false;
+  count = make("span", "rja-error-count");
+  kind = make("span", "rja-error-kind");
+  message = make("span", "rja-error-message");
+
   /** @param {(said: string) => void} say */
   constructor(say) {
-    this.short = "";
-    this.full = "";
-    this.whole = false;
-    this.root = make("li", "rja-error");
-    const id = uniqueId();
-    this.toggle = makeButton("rja-error-toggle", "", () => this.open(!this.isOpen));
-    this.toggle.setAttribute("aria-controls", id);
-    this.count = make("span", "rja-error-count");
-    this.kind = make("span", "rja-error-kind");
-    this.message = make("span", "rja-error-message");
-    this.toggle.append(this.count, this.kind, " ", this.message);
-    this.more = make("div", "rja-error-more", { id });
-    this.traceback = make("pre", "rja-traceback", { tabindex: "0" });
-    this.traceback.setAttribute("aria-label", "Traceback");
-    this.traceback.setAttribute("role", "region");
-    this.fuller = makeButton("rja-error-full", "", () => {
-      this.whole = !this.whole;
-      this.write();
+    const title = make("summary", "rja-button rja-error-toggle", {
+      "data-lm-suppress-shortcuts": "true",
     });
-    this.copy = makeButton("rja-error-copy", "Copy error", async () => {
+    title.append(this.count, this.kind, " ", this.message);
+    const region = named("region", "Traceback", { tabindex: "0" });
+    this.traceback = make("pre", "rja-traceback", region);
+    this.fuller = makeButton("rja-small", "", () => {
+      this.whole = !this.whole;
+      this.show(this.group);
+    });
+    const copier = makeButton("rja-small", "Copy error", async () => {
       await copy(this.text, this.root);
       say("Copied the error");
-      this.copy.focus();
+      copier.focus();
     });
-    const buttons = make("div", "rja-error-buttons");
-    buttons.append(this.fuller, this.copy);
-    this.more.append(this.traceback, buttons);
-    this.root.append(this.toggle, this.more);
-    this.open(false);
-  }
-
-  get isOpen() {
-    return !this.more.hidden;
+    const buttons = make("div", "rja-error-buttons", {}, this.fuller, copier);
+    const more = make("div", "rja-error-more", {}, this.traceback, buttons);
+    this.details = make("details", "", {}, title, more);
+    this.root = make("li", "rja-error", {}, this.details);
   }
 
   get text() {
-    const title = [this.kind.textContent, this.message.textContent];
-    return [title.filter(Boolean).join(": "), this.full || this.short]
-      .filter(Boolean)
-      .join("\n\n");
-  }
-
-  /** @param {boolean} open */
-  open(open) {
-    this.more.hidden = !open;
-    setAttribute(this.toggle, "aria-expanded", String(open));
+    const { kind, message, short, full } = this.group;
+    const title = [kind, message].filter(Boolean).join(": ");
+    return [title, full || short].filter(Boolean).join("\n\n");
   }
 
   /** @param {ErrorGroup} group */
-  show({ kind, message, count, short, full }) {
+  show(group) {
+    this.group = group;
+    const { kind, message, count, short, full } = group;
     setText(this.count, `${grouped(count)} ×`);
     setText(this.kind, kind);
     setText(this.message, message);
-    this.short = short;
-    this.full = full;
-    this.write();
-  }
-
-  write() {
-    const { short, full } = this;
     const shown = this.whole || !short ? full : short;
     setText(this.traceback, shown || "No traceback is known yet");
     this.fuller.hidden = !short || !full || short === full;
@@ -98,15 +72,15 @@ class Group {
 }
 
 export class Errors {
+  none = make("p", "rja-none");
+  list = make("ul", "rja-error-list");
+  root = make("div", "rja-errors", {}, this.none, this.list);
+  /** @type {Map<string, Group>} */
+  groups = new Map();
+
   /** @param {(said: string) => void} say */
   constructor(say) {
     this.say = say;
-    this.root = make("div", "rja-errors");
-    this.none = make("p", "rja-none");
-    this.list = make("ul", "rja-error-list");
-    this.root.append(this.none, this.list);
-    /** @type {Map<string, Group>} */
-    this.groups = new Map();
     this.show([]);
   }
 
@@ -123,7 +97,7 @@ export class Errors {
         this.groups.set(key, known);
         // New ones come last, and nothing that is being read moves.
         this.list.append(known.root);
-        if (groups.length === 1) known.open(true);
+        if (groups.length === 1) known.details.open = true;
       }
       known.show(group);
     }

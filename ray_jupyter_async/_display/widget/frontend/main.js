@@ -1,127 +1,66 @@
 /**
  * The progress of one cell: a line for each name, and what can be done about it.
  *
- * Counts come from the one trait `state`, which the kernel alone writes; the refs
- * of open lines come beside it. Between two messages only the times move on.
+ * Counts and words come from the one trait `state`, which the kernel alone writes; the
+ * refs of open lines come beside it. Between two messages only the clocks move on.
  * Nothing is fetched.
  */
 
 import { Arrival } from "./arrival.js";
-import { make, makeButton, setAttribute, setText } from "./elements.js";
-import { KernelLife } from "./kernel_life.js";
-import { KernelLink } from "./kernel_link.js";
-import { isForceable, Row } from "./line.js";
-import { counted, grouped } from "./words.js";
+import { make, makeButton, named, setAttribute, setText } from "./elements.js";
+import { KernelLink } from "./kernel.js";
+import { Row, showButton } from "./line.js";
 
-/** @typedef {import("./line.js").Line} Line */
+/** @typedef {import("./messages.js").Traits} Traits */
 
-/**
- * @typedef {object} State
- * @property {boolean} running
- * @property {boolean} paused
- * @property {boolean} over Whether this is the last state: nothing is answered any more.
- * @property {number} at When the counts were read, in seconds since 1970.
- * @property {Line[]} lines
- */
-
-/** @typedef {{ state: State, place: { display: string, cell: string } }} Model */
-
-/** The column of names, in characters, as in static_progress.py. */
-const WIDEST_NAMES = 28;
-
-/** What was said stays for so long. */
+/** For so long an answer stands. */
 const SAID_MS = 6000;
-
-/** @param {Line[]} lines */
-function sums(lines) {
-  const sum = { done: 0, failed: 0, cancelled: 0, released: 0, unknown: 0, total: 0 };
-  for (const line of lines) {
-    sum.done += line.resolved + line.ready;
-    sum.failed += line.failed;
-    sum.cancelled += line.cancelled;
-    sum.released += line.released;
-    sum.unknown += line.unknown;
-    sum.total += line.total;
-  }
-  return sum;
-}
-
-/**
- * All lines in a few words, also for a screen reader when nothing is pending.
- *
- * @param {Line[]} lines
- */
-function summary(lines) {
-  const { done, failed, cancelled, released, unknown, total } = sums(lines);
-  return [
-    `${grouped(done)} of ${counted(total, "ref")} done`,
-    failed && `${grouped(failed)} failed`,
-    cancelled && `${grouped(cancelled)} cancelled`,
-    released && `${grouped(released)} released`,
-    unknown && `${grouped(unknown)} with unknown outcome`,
-  ]
-    .filter(Boolean)
-    .join(", ");
-}
 
 /** The widget in one output. */
 class Progress {
-  /**
-   * @param {import("@anywidget/types").AnyModel<Model>} model
-   * @param {Arrival | undefined} arrival
-   */
+  frame = 0;
+  inert = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  saidTimer = undefined;
+  /** @type {Map<string, Row>} */
+  known = new Map();
+  sum = make("span", "rja-sum");
+  said = make("span", "rja-said", { role: "status" });
+  lost = make("div", "rja-lost", { role: "status" });
+  rows = make("div", "rja-rows");
+  live = make("div", "rja-unseen", { "aria-live": "polite" });
+
+  /** @param {import("@anywidget/types").AnyModel<Traits>} model @param {Arrival=} arrival */
   constructor(model, arrival) {
     this.model = model;
-    this.frame = 0;
-    this.inert = false;
-    this.widestName = 0;
-    this.widestTotal = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.saidTimer = undefined;
-    /** @type {Map<string, Row>} */
-    this.known = new Map();
-
-    this.root = make("div", "rja-progress", { role: "group" });
-    this.root.setAttribute("aria-label", "Progress of Ray refs");
-    this.head = make("div", "rja-header");
-    this.life = new KernelLife(this.root, arrival);
-    this.sum = make("span", "rja-sum");
-    this.lost = make("div", "rja-lost", { role: "status" });
-    this.said = make("span", "rja-said", { role: "status" });
-    this.pause = makeButton("rja-pause", "Pause", () => this.togglePause());
-    this.cancel = makeButton("rja-cancel-all", "Cancel all", () => {
-      this.link.ask(this.force ? "force" : "cancel");
-    });
-    this.head.append(this.sum, this.said, this.pause, this.cancel);
-    this.rows = make("div", "rja-rows");
-    this.live = make("div", "rja-unseen", { "aria-live": "polite" });
-    this.root.append(this.head, this.lost, this.rows, this.live);
-
-    const say = (/** @type {string} */ words) => this.say(words);
-    this.link = new KernelLink(model, {
+    this.arrival = arrival;
+    this.pause = makeButton("rja-small rja-pause", "", () =>
+      this.link.ask("pause", { on: !this.state.paused }),
+    );
+    this.cancel = makeButton("rja-small rja-end rja-cancel-all", "", () =>
+      this.link.ask(this.state.cancel.do || "cancel"),
+    );
+    const { sum, said, pause, cancel } = this;
+    const head = make("div", "rja-header", {}, sum, said, pause, cancel);
+    this.root = make("div", "rja-progress", named("group", "Progress of Ray refs"));
+    this.root.append(head, this.lost, this.rows, this.live);
+    /** @type {import("./messages.js").Handlers} */
+    const handlers = {
       refs: (message, bytes) =>
-        this.known.get(message.refs)?.details?.takeRefs(message, bytes),
-      errors: (message) => this.known.get(message.errors)?.details?.takeErrors(message),
-      said: say,
-    });
-    this.makeRow = (/** @type {string} */ name) => new Row(name, this.link, say);
+        bytes && this.known.get(message.refs)?.details?.takeRefs(message, bytes),
+      errors: ({ errors, groups }) =>
+        this.known.get(errors)?.details?.errors.show(groups),
+    };
+    this.link = new KernelLink(model, handlers, (words) => this.say(words));
   }
 
   get state() {
     return this.model.get("state");
   }
 
-  get force() {
-    const open = this.state.lines.filter((line) => line.pending);
-    return open.length > 0 && open.every(isForceable);
-  }
-
-  togglePause() {
-    this.link.ask("pause", { on: !this.state.paused });
-  }
-
   /** Shows the state in the next frame, once however often it has changed. */
   changed() {
+    this.link.heardAt = performance.now();
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.show();
@@ -129,64 +68,41 @@ class Progress {
   }
 
   show() {
-    const { running, paused, lines } = this.state;
+    const { running, paused, summary, spoken, cancel, widths, lines } = this.state;
     this.root.dataset.running = String(running);
     this.root.dataset.paused = String(paused);
-    this.fitColumns(lines);
+    this.root.style.setProperty("--rja-name-width", `${widths[0]}ch`);
+    this.root.style.setProperty("--rja-count-width", `${widths[1]}ch`);
     for (const line of lines) {
       let row = this.known.get(line.name);
       if (!row) {
-        row = this.makeRow(line.name);
+        row = new Row(line, this.link, (words) => this.say(words));
         this.known.set(line.name, row);
         this.rows.append(row.root);
       }
       row.show(line);
     }
-    const shown = new Set(lines.map((line) => line.name));
-    for (const [name, row] of this.known) {
-      if (shown.has(name)) continue;
-      row.end();
-      this.known.delete(name);
-    }
-    setText(this.sum, summary(lines));
-    setText(this.pause, paused ? "Resume" : "Pause");
-    setAttribute(
-      this.pause,
-      "aria-label",
-      paused ? "Resume the display" : "Pause the display",
-    );
-    setText(this.cancel, this.force ? "Force all" : "Cancel all");
-    this.cancel.disabled = !running;
+    setText(this.sum, summary);
+    const verb = paused ? "Resume" : "Pause";
+    setText(this.pause, verb);
+    setAttribute(this.pause, "aria-label", `${verb} the display`);
     this.pause.disabled = !running && !paused;
-    // The end is told, not each step on the way.
-    setText(this.live, running ? "" : `Ray: ${summary(lines)}`);
+    showButton(this.cancel, cancel);
+    this.cancel.disabled = !running;
+    setText(this.live, spoken);
     this.showLife();
     for (const row of this.known.values()) row.setInert(this.inert);
   }
 
   /** Without a kernel there is no button and no clock: none would be true. */
   showLife() {
-    const lost = this.life.lost(this.state);
+    const lost = this.link.whyLost(this.state, this.root, this.arrival?.kernelEnded);
     const inert = Boolean(lost) || this.state.over;
     setText(this.lost, lost);
     if (inert === this.inert) return;
     this.inert = inert;
     this.root.dataset.inert = String(inert);
     for (const row of this.known.values()) row.setInert(inert);
-  }
-
-  /**
-   * Columns stay in place while counts grow: their widths follow the longest.
-   *
-   * @param {Line[]} lines
-   */
-  fitColumns(lines) {
-    for (const { name, total } of lines) {
-      this.widestName = Math.max(this.widestName, Math.min(name.length, WIDEST_NAMES));
-      this.widestTotal = Math.max(this.widestTotal, grouped(total).length);
-    }
-    this.root.style.setProperty("--rja-name-width", `${this.widestName}ch`);
-    this.root.style.setProperty("--rja-count-width", `${2 * this.widestTotal + 1}ch`);
   }
 
   /** @param {string} words */
@@ -213,53 +129,34 @@ class Progress {
   }
 }
 
-/**
- * By the display's name; there is one for each model.
- *
- * @type {Map<string, Arrival>}
- */
-const arrivals = new Map();
-
-/** @type {import("@anywidget/types").Initialize<Model>} */
-function initialize({ model }) {
-  const { display } = model.get("place");
-  const arrival = new Arrival(model);
-  arrivals.set(display, arrival);
-
-  return () => {
-    arrivals.delete(display);
-    arrival.end();
+/** Called once for each model. @returns {import("@anywidget/types").AnyWidget<Traits>} */
+export default function widget() {
+  /** @type {Arrival | undefined} */
+  let arrival;
+  return {
+    initialize({ model }) {
+      const made = new Arrival(model);
+      arrival = made;
+      return () => made.end();
+    },
+    render({ model, el }) {
+      const progress = new Progress(model, arrival);
+      /** @type {[string, (...args: any[]) => void][]} */
+      const listeners = [
+        ["change:state", () => progress.changed()],
+        ["msg:custom", (content, buffers) => progress.link.receive(content, buffers)],
+        ["comm_live_update", () => progress.showLife()],
+      ];
+      el.append(progress.root);
+      const clock = setInterval(() => progress.tick(), 100);
+      for (const [event, listener] of listeners) model.on(event, listener);
+      progress.show();
+      return () => {
+        clearInterval(clock);
+        for (const [event, listener] of listeners) model.off(event, listener);
+        progress.end();
+        arrival?.viewRemoved(progress.link.view);
+      };
+    },
   };
 }
-
-/** @type {import("@anywidget/types").Render<Model>} */
-function render({ model, el }) {
-  const arrival = arrivals.get(model.get("place").display);
-  const progress = new Progress(model, arrival);
-  const onState = () => {
-    progress.life.heard();
-    progress.changed();
-  };
-  const onMessage = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
-    progress.life.heard();
-    progress.link.receive(message, buffers);
-  };
-  const onLife = () => progress.showLife();
-  el.append(progress.root);
-  const clock = setInterval(() => progress.tick(), 100);
-  model.on("change:state", onState);
-  model.on("msg:custom", onMessage);
-  model.on("comm_live_update", onLife);
-  progress.show();
-
-  return () => {
-    clearInterval(clock);
-    model.off("change:state", onState);
-    model.off("msg:custom", onMessage);
-    model.off("comm_live_update", onLife);
-    progress.end();
-    arrival?.viewRemoved(progress.link.view);
-  };
-}
-
-export default { initialize, render };

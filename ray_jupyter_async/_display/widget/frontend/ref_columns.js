@@ -1,67 +1,46 @@
 /**
  * The refs of one open line, in columns, as the kernel sends them.
  *
- * A message holds the changed refs only. Its bytes are columns one after the
- * other, little endian, in the order of `LAYOUT`: the twin of open_lines.py.
+ * A message holds the changed refs only. Its bytes are columns one after the other,
+ * little endian, in the order of `LAYOUT`; ref_messages.py writes them.
  */
 
+import { RUNNING } from "./words.js";
+
+/** @typedef {import("./messages.js").RefsMessage} RefsMessage */
+/** @typedef {{ code: number, node: string, worker: number, row: number }} Lane Of a worker. */
 /** @typedef {Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array} Column */
 
-/**
- * @typedef {object} RefsMessage
- * @property {string} refs The line's name.
- * @property {boolean} start Whether all that came before is void.
- * @property {number} seq Counts the messages since the start, from 0.
- * @property {number} count How many refs are in this message.
- * @property {number} now Seconds on the line's clock.
- * @property {string[]} nodes Names new since the start, in the order of their codes.
- * @property {string[]} errors Texts new since the start, as well.
- */
-
-/** Names with bytes of each item; the widest first, so that each is aligned. */
+/** The widest first, so that each is aligned. */
 const LAYOUT = /** @type {const} */ ([
-  ["size", 8],
-  ["index", 4],
-  ["submitted", 4],
-  ["started", 4],
-  ["ended", 4],
-  ["worker", 4],
-  ["node", 2],
-  ["error", 2],
-  ["state", 1],
-  ["attempt", 1],
+  ["size", Float64Array],
+  ["index", Uint32Array],
+  ["started", Float32Array],
+  ["ended", Float32Array],
+  ["worker", Uint32Array],
+  ["node", Uint16Array],
+  ["error", Uint16Array],
+  ["state", Uint8Array],
+  ["attempt", Uint8Array],
 ]);
 
-const BYTES_PER_REF = LAYOUT.reduce((total, [, bytes]) => total + bytes, 0);
+/** @typedef {Record<(typeof LAYOUT)[number][0], Column>} Columns */
 
-/** More are asked for anew: the kernel has let go of the oldest ones by then. */
+const BYTES_PER_REF = LAYOUT.reduce((sum, [, type]) => sum + type.BYTES_PER_ELEMENT, 0);
+
+/** Beyond, all refs are asked for again: the kernel has evicted the oldest by then. */
 const MOST_SLOTS = 500_000;
 
-/**
- * Reads a typed array where the index is known to be inside.
- *
- * @param {Column | Int32Array} column
- * @param {number} slot
- * @returns {number}
- */
+// Where the index is known to be inside.
+/** @type {(column: Column | Int32Array, slot: number) => number} */
 export function at(column, slot) {
   return /** @type {number} */ (column[slot]);
 }
 
 /** @param {number} capacity */
 function columnsOf(capacity) {
-  return {
-    size: new Float64Array(capacity),
-    index: new Uint32Array(capacity),
-    submitted: new Float32Array(capacity),
-    started: new Float32Array(capacity),
-    ended: new Float32Array(capacity),
-    worker: new Uint32Array(capacity),
-    node: new Uint16Array(capacity),
-    error: new Uint16Array(capacity),
-    state: new Uint8Array(capacity),
-    attempt: new Uint8Array(capacity),
-  };
+  const made = LAYOUT.map(([name, Type]) => [name, new Type(capacity)]);
+  return /** @type {Columns} */ (Object.fromEntries(made));
 }
 
 export class RefColumns {
@@ -71,32 +50,19 @@ export class RefColumns {
   /** Whether slots and indices have the same order. */
   inOrder = true;
   highest = -1;
+  nodes = [""];
+  errors = [""];
+  /** The slot of each ref, by its index in the line. @type {Map<number, number>} */
+  slots = new Map();
+  /** The timeline's lanes, by node and worker. @type {Map<number, Lane>} */
+  lanes = new Map();
   /** Counts the changes. */
   version = 0;
-  /** @type {string[]} */
-  nodes = [""];
-  /** @type {string[]} */
-  errors = [""];
-  /**
-   * The slot of each ref, by its index in the line.
-   *
-   * @type {Map<number, number>}
-   */
-  slots = new Map();
-  /** The `seq` that the next message must have; -1 while a new start is waited for. */
+  /** The `seq` of the next message; -1 while a new start is waited for. */
   next = -1;
+  /** Seconds on the line's clock when the last message was received. */
   now = 0;
   received = performance.now();
-
-  clear() {
-    this.columns = columnsOf(1024);
-    this.length = 0;
-    this.inOrder = true;
-    this.highest = -1;
-    this.nodes = [""];
-    this.errors = [""];
-    this.slots = new Map();
-  }
 
   /** Seconds on the line's clock, now. */
   get clock() {
@@ -113,27 +79,26 @@ export class RefColumns {
     return this.errors[at(this.columns.error, slot)] ?? "";
   }
 
-  /**
-   * Seconds from the start to the end of a task, or to now; NaN when unknown.
-   *
-   * @param {number} slot
-   */
-  durationOf(slot) {
-    const { started, ended, state } = this.columns;
-    const end = at(state, slot) === 2 ? this.clock : at(ended, slot);
-    return end - at(started, slot);
+  /** When a task ended, or now; NaN when unknown. @param {number} slot */
+  endOf(slot) {
+    const { state, ended } = this.columns;
+    return at(state, slot) === RUNNING ? this.clock : at(ended, slot);
   }
 
-  /**
-   * Takes what the kernel has sent.
-   *
-   * @param {RefsMessage} message
-   * @param {DataView} bytes
-   * @returns {boolean} False when something before it is missing: ask anew, once.
-   */
+  /** Seconds that a task took, or takes by now; NaN when unknown. @param {number} slot */
+  durationOf(slot) {
+    return this.endOf(slot) - at(this.columns.started, slot);
+  }
+
+  // False when something before it is missing: the line is to be opened again, once.
+  /** @type {(message: RefsMessage, bytes: DataView) => boolean} */
   take(message, bytes) {
+    if (bytes.byteLength !== message.count * BYTES_PER_REF) {
+      console.debug("ray_jupyter_async: ignored refs of a wrong length", message);
+      return true;
+    }
     if (message.start) {
-      this.clear();
+      Object.assign(this, new RefColumns(), { version: this.version });
     } else if (message.seq !== this.next || this.length > MOST_SLOTS) {
       const waiting = this.next < 0;
       this.next = -1;
@@ -149,31 +114,19 @@ export class RefColumns {
     return true;
   }
 
-  /**
-   * @param {number} count
-   * @param {DataView} bytes
-   */
-  write(count, bytes) {
-    if (bytes.byteLength !== count * BYTES_PER_REF) {
-      throw new Error(`${bytes.byteLength} bytes for ${count} refs`);
-    }
+  /** @type {(count: number, bytes: DataView) => void} */
+  write(count, { buffer, byteOffset, byteLength }) {
     // A copy, because where a message's bytes begin they need not be aligned.
-    const from = bytes.byteOffset;
-    const copy = bytes.buffer.slice(from, from + bytes.byteLength);
-    /** @type {[keyof typeof this.columns, Column][]} */
-    const parts = [];
+    const copy = new Uint8Array(buffer, byteOffset, byteLength).slice().buffer;
     let offset = 0;
-    for (const [name, width] of LAYOUT) {
-      const type = /** @type {Float64ArrayConstructor} */ (
-        this.columns[name].constructor
-      );
-      parts.push([name, new type(/** @type {ArrayBuffer} */ (copy), offset, count)]);
-      offset += width * count;
-    }
-    const index = /** @type {Column} */ (parts[1]?.[1]);
-    const slots = new Int32Array(count);
-    for (let i = 0; i < count; i += 1) slots[i] = this.slotOf(at(index, i));
-    for (const [name, part] of parts) {
+    const parts = LAYOUT.map(([name, Type]) => {
+      const part = new Type(copy, offset, count);
+      offset += part.byteLength;
+      return { name, part };
+    });
+    const index = parts.find(({ name }) => name === "index")?.part ?? [];
+    const slots = Int32Array.from(index, (i) => this.slotOf(i));
+    for (const { name, part } of parts) {
       const column = this.columns[name];
       for (let i = 0; i < count; i += 1) column[at(slots, i)] = at(part, i);
     }

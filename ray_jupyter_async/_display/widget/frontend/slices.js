@@ -1,34 +1,52 @@
-/**
- * Long work in slices: the page answers between two of them.
- */
+/** Long work in slices: the page answers between two of them. */
 
 /** Milliseconds of work between two chances for the page to do something else. */
 const SLICE_MS = 6;
 
 /**
- * Runs generators, each in slices; a new run of one replaces the old one.
+ * The work behind a panel that shows refs, done again when they have changed.
  *
- * Work waits for animation frames, so that a hidden page does none.
+ * It waits for animation frames, so that a hidden page does none.
  */
 export class SlicedWork {
-  constructor() {
-    /** @type {Generator<void, void> | null} */
-    this.work = null;
-    this.frame = 0;
-  }
+  shown = false;
+  /** @type {Generator<void, void> | null} */
+  work = null;
+  frame = 0;
+  /** Of the refs, when the last work began. */
+  version = -1;
+  doneAt = 0;
 
-  /**
-   * Begins anew with this work; what was unfinished is given up.
-   *
-   * @param {Generator<void, void>} work Yields often, at least each millisecond.
-   */
-  start(work) {
-    this.work = work;
-    this.frame ||= requestAnimationFrame(() => this.step());
+  /** @param {import("./ref_columns.js").RefColumns} refs @param {number} period In ms. */
+  constructor(refs, period) {
+    this.refs = refs;
+    this.period = period;
   }
 
   get busy() {
     return this.work !== null;
+  }
+
+  // At most once in a period; `moving` is for what changes with time alone.
+  /** Whether it is time to start again. */
+  isDue(moving = false) {
+    if (!this.shown || this.busy) return false;
+    if (performance.now() - this.doneAt < this.period) return false;
+    return moving || this.version !== this.refs.version;
+  }
+
+  /** @param {boolean} shown */
+  setShown(shown) {
+    this.shown = shown;
+    if (!shown) this.stop();
+  }
+
+  // What is unfinished is given up. The work yields at least each millisecond.
+  /** @param {Generator<void, void>} work */
+  start(work) {
+    this.work = work;
+    this.version = this.refs.version;
+    this.frame ||= requestAnimationFrame(() => this.step());
   }
 
   stop() {
@@ -39,15 +57,12 @@ export class SlicedWork {
 
   step() {
     this.frame = 0;
-    const work = this.work;
-    if (!work) return;
     const until = performance.now() + SLICE_MS;
     do {
-      if (work.next().done) {
-        if (this.work === work) this.work = null;
-        return;
-      }
-    } while (performance.now() < until && this.work === work);
-    this.frame ||= requestAnimationFrame(() => this.step());
+      if (!this.work?.next().done) continue;
+      this.work = null;
+      this.doneAt = performance.now();
+    } while (this.work && performance.now() < until);
+    if (this.work) this.frame ||= requestAnimationFrame(() => this.step());
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The table of a line's refs: as many rows in the page as are seen, however many
- * refs there are.
+ * The table of a line's refs: as many rows in the page as are seen, however many refs
+ * there are.
  */
 
-import { make, makeButton, setAttribute, setText } from "./elements.js";
+import { make, makeButton, named, setAttribute, setText } from "./elements.js";
 import { at } from "./ref_columns.js";
 import { arrange } from "./ref_order.js";
 import { SlicedWork } from "./slices.js";
@@ -11,14 +11,16 @@ import {
   CANCELLING,
   counted,
   formatDuration,
+  formatMoment,
   formatSize,
   grouped,
-  isUnsettled,
+  RUNNING,
   refState,
 } from "./words.js";
 
 /** @typedef {import("./ref_columns.js").RefColumns} RefColumns */
 /** @typedef {import("./ref_order.js").SortKey} SortKey */
+/** @typedef {(indices: number[], force: boolean) => void} Cancel */
 
 const ROW_HEIGHT = 24;
 const ROWS_BEYOND = 4;
@@ -26,17 +28,17 @@ const ROWS_BEYOND = 4;
 /** Milliseconds between two arrangements while refs change. */
 const TABLE_REFRESH_MS = 300;
 
-/** @type {readonly [SortKey, string][]} */
-const HEADS = [
-  ["index", "Ref"],
-  ["state", "State"],
-  ["started", "Start"],
-  ["duration", "Time"],
-  ["node", "Node"],
-  ["worker", "Worker"],
-  ["attempt", "Try"],
-  ["size", "Size"],
-  ["error", "Error"],
+/** @type {readonly [SortKey, string, (refs: RefColumns, slot: number) => string][]} */
+const COLUMNS = [
+  ["index", "Ref", ({ columns }, slot) => grouped(at(columns.index, slot))],
+  ["state", "State", ({ columns }, slot) => refState(at(columns.state, slot)).text],
+  ["started", "Start", ({ columns }, slot) => formatMoment(at(columns.started, slot))],
+  ["duration", "Time", (refs, slot) => formatDuration(refs.durationOf(slot))],
+  ["node", "Node", (refs, slot) => refs.nodeOf(slot)],
+  ["worker", "Worker", ({ columns }, slot) => String(at(columns.worker, slot) || "")],
+  ["attempt", "Try", ({ columns }, slot) => String(at(columns.attempt, slot) + 1)],
+  ["size", "Size", ({ columns }, slot) => formatSize(at(columns.size, slot))],
+  ["error", "Error", (refs, slot) => refs.errorOf(slot)],
 ];
 
 /** @type {readonly [string, readonly number[]][]} */
@@ -54,114 +56,82 @@ const STATE_FILTERS = [
 
 /** One row of the page; which ref it shows changes as the table is scrolled. */
 class TableRow {
+  index = -1;
+  cells = COLUMNS.map(([key]) =>
+    make("span", `rja-cell rja-col-${key}`, { role: "cell" }),
+  );
+
   /** @param {(index: number) => void} cancel */
   constructor(cancel) {
-    this.root = make("div", "rja-ref", { role: "row" });
-    this.cells = HEADS.map(([key]) =>
-      make("span", `rja-cell rja-col-${key}`, { role: "cell" }),
+    this.cancel = makeButton("rja-small rja-end rja-ref-cancel", "", () =>
+      cancel(this.index),
     );
-    this.index = -1;
-    this.cancel = makeButton("rja-ref-cancel", "Cancel", () => cancel(this.index));
-    const last = make("span", "rja-cell rja-col-act", { role: "cell" });
-    last.append(this.cancel);
-    this.root.append(...this.cells, last);
+    const last = make("span", "rja-cell", { role: "cell" }, this.cancel);
+    this.root = make("div", "rja-ref", { role: "row" }, ...this.cells, last);
   }
 
-  /**
-   * @param {RefColumns} refs
-   * @param {number} slot
-   * @param {number} position From 0, as arranged.
-   * @param {boolean} force Whether cancelling politely was in vain.
-   */
+  // By force where cancelling politely was in vain; the position is as arranged.
+  /** @type {(refs: RefColumns, slot: number, position: number, force: boolean) => void} */
   show(refs, slot, position, force) {
-    const { columns } = refs;
-    const state = at(columns.state, slot);
-    const { name, kind, sign } = refState(state);
-    const started = at(columns.started, slot);
-    const worker = at(columns.worker, slot);
-    this.index = at(columns.index, slot);
+    const state = at(refs.columns.state, slot);
+    this.index = at(refs.columns.index, slot);
     this.root.dataset.index = String(this.index);
-    this.root.dataset.kind = kind;
+    this.root.dataset.kind = refState(state).kind;
     this.root.style.transform = `translateY(${position * ROW_HEIGHT}px)`;
     setAttribute(this.root, "aria-rowindex", String(position + 2));
-    const error = refs.errorOf(slot);
-    const texts = [
-      grouped(this.index),
-      `${sign} ${name}`,
-      Number.isNaN(started) ? "" : `${started.toFixed(2)} s`,
-      formatDuration(refs.durationOf(slot)),
-      refs.nodeOf(slot),
-      worker ? String(worker) : "",
-      String(at(columns.attempt, slot) + 1),
-      formatSize(at(columns.size, slot)),
-      error,
-    ];
     this.cells.forEach((cell, i) => {
-      setText(cell, texts[i] ?? "");
+      setText(cell, COLUMNS[i]?.[2](refs, slot) ?? "");
     });
-    const last = this.cells.at(-1);
-    if (last) last.title = error;
-    const forced = force && state === CANCELLING;
-    this.cancel.hidden = !isUnsettled(state) || (state === CANCELLING && !forced);
-    setText(this.cancel, forced ? "Force" : "Cancel");
-    setAttribute(
-      this.cancel,
-      "aria-label",
-      `${forced ? "Force" : "Cancel"} ref ${this.index}`,
-    );
+    const error = this.cells.at(-1);
+    if (error) error.title = refs.errorOf(slot);
+    const cancelling = state === CANCELLING;
+    const verb = cancelling ? "Force" : "Cancel";
+    this.cancel.hidden = cancelling ? !force : state > RUNNING;
+    setText(this.cancel, verb);
+    setAttribute(this.cancel, "aria-label", `${verb} ref ${this.index}`);
   }
 }
 
 export class RefTable {
-  /**
-   * @param {RefColumns} refs
-   * @param {string} name The line's.
-   * @param {(indices: number[], force: boolean) => void} cancel
-   */
+  force = false;
+  /** As arranged. @type {Int32Array} */
+  slots = new Int32Array(0);
+  /** @type {SortKey} */
+  sort = "index";
+  descending = false;
+  /** @type {TableRow[]} */
+  rows = [];
+  frame = 0;
+  state = make("select", "rja-input", { "aria-label": "State" });
+  text = make("input", "rja-input", {
+    type: "search",
+    placeholder: "node, worker, error …",
+    "aria-label": "Text that a ref, its node, worker or error holds",
+  });
+  found = make("span", "rja-found");
+  body = make("div", "rja-body", { role: "rowgroup" });
+
+  /** @param {RefColumns} refs @param {string} name @param {Cancel} cancel */
   constructor(refs, name, cancel) {
     this.refs = refs;
     this.cancel = cancel;
-    this.force = false;
-    this.shown = false;
-    this.work = new SlicedWork();
-    /** The slots in order, as arranged; null where a position is its slot. */
-    /** @type {Int32Array | null} */
-    this.slots = null;
-    /** @type {SortKey} */
-    this.sort = "index";
-    this.descending = false;
-    /** Of the arrangement that is shown. */
-    this.version = -1;
-    this.arrangedAt = 0;
-    /** @type {TableRow[]} */
-    this.rows = [];
-    this.frame = 0;
-
-    this.root = make("div", "rja-refs");
-    this.filters = make("div", "rja-filters");
-    this.state = make("select", "rja-input", { "aria-label": "State" });
+    this.work = new SlicedWork(refs, TABLE_REFRESH_MS);
     for (const [text] of STATE_FILTERS) this.state.add(new Option(text));
-    this.text = make("input", "rja-input", {
-      type: "search",
-      placeholder: "node, worker, error …",
-      "aria-label": "Text that a ref, its node, worker or error holds",
-    });
-    this.found = make("span", "rja-found");
-    this.filters.append(this.state, this.text, this.found);
     this.state.addEventListener("change", () => this.arrange());
     this.text.addEventListener("input", () => this.arrange());
-
-    this.scroller = make("div", "rja-scroller", { tabindex: "0", role: "region" });
-    this.scroller.setAttribute("aria-label", `Refs of ${name}`);
-    this.table = make("div", "rja-table", {
-      role: "table",
-      "aria-label": `Refs of ${name}`,
+    this.heads = COLUMNS.map(([key, title]) => {
+      const sort = makeButton("rja-sort", title, () => this.sortBy(key));
+      const label = { role: "columnheader" };
+      return { key, cell: make("span", `rja-cell rja-col-${key}`, label, sort) };
     });
-    this.head = this.makeHead();
-    this.body = make("div", "rja-body", { role: "rowgroup" });
-    this.table.append(this.head, this.body);
-    this.scroller.append(this.table);
-    this.root.append(this.filters, this.scroller);
+    this.markSorted();
+    const heads = make("div", "rja-heads", { role: "rowgroup" }, this.makeHead());
+    const label = `Refs of ${name}`;
+    this.table = make("div", "rja-table", named("table", label), heads, this.body);
+    const region = named("region", label, { tabindex: "0" });
+    this.scroller = make("div", "rja-scroller", region, this.table);
+    const filters = make("div", "rja-filters", {}, this.state, this.text, this.found);
+    this.root = make("div", "rja-refs", {}, filters, this.scroller);
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resizes = new ResizeObserver(() => this.draw());
     this.resizes.observe(this.scroller);
@@ -170,19 +140,11 @@ export class RefTable {
   }
 
   makeHead() {
-    const head = make("div", "rja-ref rja-head", { role: "row", "aria-rowindex": "1" });
-    this.heads = HEADS.map(([key, title]) => {
-      const cell = make("span", `rja-cell rja-col-${key}`, { role: "columnheader" });
-      cell.append(makeButton("rja-sort", title, () => this.sortBy(key)));
-      return { key, cell };
-    });
-    const last = make("span", "rja-cell rja-col-act", { role: "columnheader" });
-    last.append(Object.assign(make("span", "rja-unseen"), { textContent: "Cancel" }));
-    head.append(...this.heads.map(({ cell }) => cell), last);
-    const group = make("div", "rja-heads", { role: "rowgroup" });
-    group.append(head);
-    this.markSorted();
-    return group;
+    const unseen = make("span", "rja-unseen", {}, "Cancel");
+    const last = make("span", "rja-cell", { role: "columnheader" }, unseen);
+    const cells = this.heads.map(({ cell }) => cell);
+    const row = { role: "row", "aria-rowindex": "1" };
+    return make("div", "rja-ref rja-head", row, ...cells, last);
   }
 
   /** @param {SortKey} key */
@@ -194,38 +156,29 @@ export class RefTable {
   }
 
   markSorted() {
-    for (const { key, cell } of this.heads ?? []) {
-      const direction = this.descending ? "descending" : "ascending";
+    const direction = this.descending ? "descending" : "ascending";
+    for (const { key, cell } of this.heads) {
       setAttribute(cell, "aria-sort", key === this.sort ? direction : "none");
     }
   }
 
   /** @param {boolean} shown */
   setShown(shown) {
-    this.shown = shown;
-    if (shown) this.arrange();
-    else this.work.stop();
+    this.work.setShown(shown);
+    this.arrange();
   }
 
-  /** Shows what has changed, at most some times a second. */
   refresh() {
-    if (!this.shown || this.work.busy) return;
-    const due = performance.now() - this.arrangedAt >= TABLE_REFRESH_MS;
-    if (due && this.version !== this.refs.version && !this.held()) this.arrange();
-    else this.draw();
+    if (this.work.isDue() && !this.held()) this.arrange();
+    else if (!this.work.busy) this.draw();
   }
 
-  /**
-   * Whether rows keep their places: nobody's click may hit another ref than the
-   * one it was meant for. In the refs' own order nothing moves anyway.
-   */
+  // A click must not hit another ref than the one it was meant for. In the refs' own
+  // order nothing moves anyway.
+  /** Whether rows keep their places. */
   held() {
-    return !this.natural() && this.body.matches(":hover, :focus-within");
-  }
-
-  /** Whether all refs are shown in their own order: the usual case. */
-  natural() {
-    return this.sort === "index" && !this.descending && this.unfiltered();
+    const natural = this.sort === "index" && !this.descending && this.unfiltered();
+    return !natural && this.body.matches(":hover, :focus-within");
   }
 
   unfiltered() {
@@ -233,22 +186,12 @@ export class RefTable {
   }
 
   arrange() {
-    if (!this.shown) return;
-    if (this.natural() && this.refs.inOrder) {
-      // Nothing to sort, choose or keep, however many there are.
-      this.work.stop();
-      this.slots = null;
-      this.draw();
-      return;
-    }
-    const { version } = this.refs;
+    if (!this.work.shown) return;
     const states = STATE_FILTERS[this.state.selectedIndex]?.[1] ?? [];
     const { sort, descending } = this;
     const text = this.text.value.trim();
     const done = (/** @type {Int32Array} */ slots) => {
       this.slots = slots;
-      this.version = version;
-      this.arrangedAt = performance.now();
       this.draw();
     };
     this.work.start(arrange(this.refs, { sort, descending, states, text }, done));
@@ -258,7 +201,7 @@ export class RefTable {
   draw() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      if (this.shown) this.drawRows();
+      if (this.work.shown) this.drawRows();
     });
   }
 
@@ -266,13 +209,9 @@ export class RefTable {
     // Before anything is written: else the browser would lay out at once.
     const { scrollTop, clientHeight } = this.scroller;
     const all = this.refs.length;
-    const length = this.slots?.length ?? all;
-    setText(
-      this.found,
-      this.unfiltered()
-        ? counted(all, "ref")
-        : `${grouped(length)} of ${counted(all, "ref")}`,
-    );
+    const { length } = this.slots;
+    const of = this.unfiltered() ? "" : `${grouped(length)} of `;
+    setText(this.found, of + counted(all, "ref"));
     setAttribute(this.table, "aria-rowcount", String(length + 1));
     this.body.style.height = `${length * ROW_HEIGHT}px`;
     const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - ROWS_BEYOND);
@@ -287,7 +226,7 @@ export class RefTable {
     for (let position = first; position < first + count; position += 1) {
       // A ref keeps its row while both are in sight, and with it the focus.
       const row = this.rows[position % this.rows.length];
-      const slot = this.slots ? at(this.slots, position) : position;
+      const slot = at(this.slots, position);
       // After a new start there are fewer than were arranged.
       if (!row || slot >= all) continue;
       row.root.hidden = false;
