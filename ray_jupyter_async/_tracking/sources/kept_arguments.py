@@ -32,6 +32,11 @@ GONE = "its function or its actor's handle is gone"
 AGAIN = "submitted again before"
 
 
+# For a task that can be submitted again: the function or the actor's handle, the
+# method's name ("" for a function), arguments and options. For others the reason.
+_Kept = tuple["ref[Any]", str, Any, Any, dict[str, Any]]
+
+
 class NotKeptError(Exception):
     """A task cannot be submitted again; the message is the reason."""
 
@@ -40,11 +45,9 @@ class KeptArguments:
     """Remembers how to submit the last tasks again. Thread-safe."""
 
     def __init__(self) -> None:
-        # The task's id, then the function or the actor's handle, the method's name
-        # ("" for a function), arguments and options; or the id and the reason why it
-        # cannot be submitted again. A deque of plain tuples, because each submission
-        # pays for it, and only a click searches it.
-        self._last: deque[tuple[Any, ...]] = deque(maxlen=MOST_KEPT)
+        # Tasks by id. A deque, because each submission pays for it, and only a click
+        # searches it.
+        self._last: deque[tuple[bytes, _Kept | str]] = deque(maxlen=MOST_KEPT)
         # Tasks that were submitted again; written under the lock.
         self._again: Recent[bytes, bool] = Recent(MOST_KEPT)
         self._lock = threading.Lock()
@@ -82,7 +85,7 @@ class KeptArguments:
                 self._last.append((task, NOT_PLAIN))
                 return
             kwargs = dict(kwargs)
-        self._last.append((task, ref(holder), method, args, kwargs, options))
+        self._last.append((task, (ref(holder), method, args, kwargs, options)))
 
     def refuse(self, task: bytes, why: str) -> None:
         """Note that a task cannot be submitted again, and why."""
@@ -91,9 +94,9 @@ class KeptArguments:
     def tasks(self) -> list[bytes]:
         """Return the ids of the tasks that can be submitted again."""
         return [
-            kept[0]
-            for kept in self._last.copy()
-            if len(kept) > 2 and kept[1]() is not None and kept[0] not in self._again
+            task
+            for task, kept in self._last.copy()
+            if not isinstance(kept, str) and _is_there(kept) and task not in self._again
         ]
 
     def submit(self, task: bytes, name: str) -> Any:
@@ -111,12 +114,10 @@ class KeptArguments:
         ClosedError
             If no session is connected.
         """
-        kept = next((kept for kept in self._last.copy() if kept[0] == task), None)
-        if kept is None:
-            raise NotKeptError(TOO_LONG_AGO)
-        if len(kept) == 2:
-            raise NotKeptError(kept[1])
-        _, holder, method, args, kwargs, options = kept
+        kept = dict(self._last.copy()).get(task, TOO_LONG_AGO)
+        if isinstance(kept, str):
+            raise NotKeptError(kept)
+        holder, method, args, kwargs, options = kept
         again = holder()
         if again is None:
             raise NotKeptError(GONE)
@@ -137,6 +138,11 @@ class KeptArguments:
     def clear(self) -> None:
         """Forget everything."""
         self._last.clear()
+
+
+def _is_there(kept: _Kept) -> bool:
+    holder, *_ = kept
+    return holder() is not None
 
 
 def _all_plain(values: Collection[Any], *, within: bool = False) -> bool:
