@@ -34,13 +34,16 @@ _MOST_GROUPS = 5
 _LONGEST_TRACEBACK = 1_500
 
 # Widths in em, and shares of the rest.
-_NAME, _DONE, _TIME, _STATE = (17, 2), (13, 1), (5, 1), (15, 2)
+_NAME, _DONE, _TIME, _STATE = (17, 2), (12, 1), (7, 1), (15, 2)
 _TITLES = row(
-    cell("<b>Name</b>", *_NAME, "columnheader"),
-    cell("<b>Done</b>", *_DONE, "columnheader"),
-    cell("<b>Time</b>", *_TIME, "columnheader"),
-    cell("<b>State</b>", *_STATE, "columnheader"),
-    wrap="white-space:nowrap",
+    *(
+        cell(f'<b style="white-space:nowrap">{title}</b>', *size, "columnheader")
+        for title, size in (
+            *(("Name", _NAME), ("Done", _DONE)),
+            *(("Time", _TIME), ("State", _STATE)),
+        )
+    ),
+    wrap=False,
 )
 _BAR = (
     "display:inline-flex;width:80px;height:8px;margin-right:6px;overflow:hidden;"

@@ -42,9 +42,10 @@ def table(rows: Iterable[str]) -> str:
     return "\n".join([f'<table style="{style}">', *rows, "</table>"])
 
 
-def row(*cells: str, wrap: str = "flex-wrap:wrap") -> str:
+def row(*cells: str, wrap: bool = True) -> str:
     """Return a row. Its cells keep to their columns, and wrap on a narrow page."""
-    return f'<tr style="{_ROW};{wrap}">{"".join(cells)}</tr>'
+    wrapped = ";flex-wrap:wrap" if wrap else ""
+    return f'<tr style="{_ROW}{wrapped}">{"".join(cells)}</tr>'
 
 
 def cell(content: str, width: int, grow: int, role: str = "") -> str:
