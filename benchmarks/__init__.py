@@ -1,1 +1,1 @@
-"""What awaiting costs, beside its peers: `make bench`."""
+"""Benchmarks of awaiting, compared with Ray's own functions: `make bench`."""

@@ -28,7 +28,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 async def tables(quick: bool) -> list[str]:
-    """Measure everything; one Markdown section for each load."""
+    """Measure all loads, and return one Markdown section for each."""
     sections = []
 
     async def section(title: str, load: Any, **options: Any) -> None:
@@ -70,7 +70,7 @@ async def client_table() -> str:
     peers = {
         name: peer
         for name, peer in PEERS.items()
-        if name != YARDSTICK  # an executor's thread is no other client
+        if name != YARDSTICK  # not over Ray Client
     }
     load = loads.finished(1_000)
     return _table(
@@ -100,7 +100,7 @@ def _table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -
 
 
 async def _single() -> str:
-    """How long one await of one finished result takes."""
+    """Measure one await of one finished result."""
     refs = loads.finished(1_000)()
     rows = []
     for name, patch in (("native `await ref`", False), ("patched `await ref`", True)):
@@ -128,7 +128,7 @@ async def _single() -> str:
 
 
 async def _memory() -> str:
-    """Tell what a pending await holds in Python, once it is being watched."""
+    """Measure the Python memory of a pending await that is being watched."""
     count = 2_000
     gated = loads.Gated(count)
     rows = []
@@ -171,7 +171,7 @@ def _our_gathers(refs: list[Any]) -> list[Any]:
 
 
 def main() -> int:
-    """Run it; give the exit code."""
+    """Run the benchmarks, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="leave the 100,000 out")
     parser.add_argument(
@@ -207,16 +207,16 @@ def main() -> int:
 
 def _head() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"""# What it costs
+    return f"""# Benchmarks
 
-Made by `make bench`; every row of a table was measured in the same run, in turns, as
-the median of three to five. The machine: {os.cpu_count()} cores, {memory:.0f} GiB of
-memory, {platform.system()}, shared with other work. Ray {ray.__version__}, Python
-{platform.python_version()}. Machines differ and are noisy: read the ratios rather
-than the microseconds.
+Made by `make bench`. All rows of a table were measured in the same run, in turns; each
+is the median of three to five repeats. The machine: {os.cpu_count()} cores,
+{memory:.0f} GiB of memory, {platform.system()}, shared with other work. Ray
+{ray.__version__}, Python {platform.python_version()}. Timings vary between machines and
+runs: compare the ratios rather than the microseconds.
 
-"Stall" is the longest time for which the event loop did nothing else: a task beside
-sleeps one millisecond again and again and notes how late it wakes.
+"Stall" is the longest time during which the event loop ran nothing else: a parallel
+task sleeps for one millisecond repeatedly and records how late it wakes.
 """
 
 

@@ -1,12 +1,12 @@
-"""What the live display costs: the kernel's CPU, and the page's tasks.
+"""Benchmark of the live display: the kernel's CPU time, and the page's tasks.
 
 A cell of a real kernel in a real JupyterLab feeds the tracker with 100,000 refs at
-10,000 changes a second, as the converter would; Ray has no part in it. Counted is the
-CPU of the threads that work for the display alone, from the first change to the last:
-the pump, which also does the tracker's counting, the one that looks at the cluster,
-and ipykernel's that sends. The feed itself is the cell's own thread and not counted.
+10,000 changes a second, as the converter would, without Ray. The kernel's figure is the
+CPU time, from the first change to the last, of the threads that serve the display
+alone: the pump, which also does the tracker's counting, the cluster poller, and
+ipykernel's thread that sends. The feed runs on the cell's own thread and is not counted.
 
-The browser's own trace tells of tasks that hold the page up.
+The page's long tasks are taken from the browser's trace.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ _HEAD = (
     "| tasks over 50 ms of CPU |"
 )
 
-# Chromium's own trace; with the CPU's time of a task beside the clock's, which on a
-# busy machine tells of the machine.
+# Chromium's trace, with the CPU time of each task: its wall-clock time depends on the
+# machine's load.
 _TRACED = ["disabled-by-default-devtools.timeline", "toplevel"]
 
 
 def display_table() -> str:
-    """Measure closed, with the timeline and with the table open; Markdown."""
+    """Measure closed lines, an open timeline and an open table; return Markdown."""
     rows = []
     with (
         rays.short_folder() as folder,
@@ -107,7 +107,7 @@ def _row(name: str, figures: dict[str, Any]) -> str:
 
 
 def _tasks(trace: bytes) -> list[float]:
-    """Give the CPU time of each task of the page's main thread, milliseconds."""
+    """Return the CPU time of each task of the page's main thread, in milliseconds."""
     events = json.loads(trace)["traceEvents"]
     main = {
         (event["pid"], event["tid"])
@@ -117,7 +117,7 @@ def _tasks(trace: bytes) -> list[float]:
     return [
         event["tdur"] / 1000
         for event in events
-        # Others of a like name are parts of it.
+        # Events of similar names are parts of it.
         if event["name"] == "RunTask"
         and "tdur" in event
         and (event["pid"], event["tid"]) in main
@@ -133,7 +133,7 @@ def _measured(lab: Lab, tab: str | None) -> dict[str, Any]:
     if tab is not None:
         widget.locator(".rja-toggle").click()
         widget.get_by_role("tab", name=tab).click()
-    # What comes before is the front end's start.
+    # Earlier tasks belong to the front end's start.
     notebook.page.wait_for_timeout(1_000)
     browser = notebook.page.context.browser
     assert browser is not None
@@ -145,7 +145,7 @@ def _measured(lab: Lab, tab: str | None) -> dict[str, Any]:
     notebook.wait_all()
     output = notebook.outputs(1).inner_text()
     figures.update(json.loads(output.split("RESULT ")[1].splitlines()[0]))
-    # Its tasks must not count as the next one's.
+    # Its tasks must not count for the next measurement.
     notebook.page.context.close()
     lab.server.end_kernels()
     return figures

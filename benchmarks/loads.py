@@ -1,4 +1,4 @@
-"""What is awaited: objects and tasks in all states."""
+"""The loads to await: objects and tasks in all states."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ import ray
 
 @ray.remote(num_cpus=0)
 class Echo:
-    """Gives back what it is given, once it may."""
+    """An actor that returns its arguments, and waits for a file."""
 
     def echo(self, value: Any) -> Any:
-        """Give back `value`."""
+        """Return `value`."""
         return value
 
     def wait(self, path: str) -> None:
-        """Wait until there is such a file."""
-        while not os.path.exists(path):  # noqa: PTH110 - in a worker, as cheap as can be
+        """Wait until the file exists."""
+        while not os.path.exists(path):  # noqa: PTH110 - cheap, in a worker
             time.sleep(0.002)
 
 
 def puts(count: int) -> Callable[[], list[Any]]:
-    """Small objects that were put."""
+    """Return a load of small objects of `ray.put`."""
     return lambda: [ray.put(i) for i in range(count)]
 
 
 def finished(count: int) -> Callable[[], list[Any]]:
-    """Results of actor methods that have ended; the same ones each time."""
+    """Return a load of finished actor results; the same refs each time."""
     actor: Any = Echo.remote()
     refs = [actor.echo.remote(i) for i in range(count)]
     ray.get(refs)
@@ -42,20 +42,20 @@ def finished(count: int) -> Callable[[], list[Any]]:
 
 
 def megabytes(count: int) -> Callable[[], list[Any]]:
-    """Bytes objects of one megabyte in the object store; the same ones each time."""
+    """Return a load of 1 MB bytes objects in the store; the same refs each time."""
     refs = [ray.put(bytes(1_000_000)) for _ in range(count)]
     return lambda: list(refs)
 
 
 def in_flight(count: int) -> Callable[[], list[Any]]:
-    """Submit calls that an actor is working on when they are awaited."""
+    """Return a load of actor calls that are running when they are awaited."""
     actor: Any = Echo.remote()
     ray.get(actor.echo.remote(0))
     return lambda: [actor.echo.remote(i) for i in range(count)]
 
 
 class Gated:
-    """Calls that stand behind one that waits for a gate."""
+    """Actor calls that are queued behind a call that waits for a gate."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -70,7 +70,7 @@ class Gated:
         return [self._actor.echo.remote(i) for i in range(self._count)]
 
     def open(self) -> None:
-        """Let them through."""
+        """Open the gate."""
         self._gate.touch()
 
     @property
@@ -80,7 +80,7 @@ class Gated:
 
 @contextmanager
 def busy_thread() -> Iterator[None]:
-    """Another Python thread that never lets go of the GIL by itself."""
+    """Run a Python thread that never releases the GIL voluntarily."""
     stop = threading.Event()
 
     def spin() -> None:

@@ -1,4 +1,4 @@
-"""How something is timed: repeatedly, in one run, with the loop watched."""
+"""Timing of peers: repeated, in one run, with the loop's stalls measured."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: Times that each peer is run; medians are over these.
+#: Runs of each peer, of which the median is taken.
 REPEATS = 5
-#: Seconds between two beats of the watch on the loop.
+#: Seconds between two wakeups of the task that measures stalls.
 BEAT = 0.001
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One peer on one load.
+    """The timing of one peer on one load.
 
     Attributes
     ----------
     per_ref : float
         Median, microseconds per ref.
     stall : float
-        Median of each run's longest stall of the loop, milliseconds; the wait
-        between two beats of a task that sleeps one millisecond.
+        Median of each run's longest stall of the loop, milliseconds: the interval
+        between two wakeups of a task that sleeps one millisecond.
     """
 
     per_ref: float
@@ -44,18 +44,18 @@ async def measure(
     repeats: int = REPEATS,
     open_gate: Callable[[], None] | None = None,
 ) -> dict[str, Timing]:
-    """Time the peers in turns, so that a noisy moment meets all of them.
+    """Time the peers in turns, so that noise affects all of them.
 
     Parameters
     ----------
     peers : dict of str to callable
         Each awaits all the refs that it is given.
     load : callable
-        Makes the refs; called anew for each run.
+        Makes the refs; called before each run.
     repeats : int
-        How often each is run, after one run that is not counted.
+        Runs of each peer, after one run that is not counted.
     open_gate : callable, optional
-        Called when a peer has begun, for loads that are pending until then.
+        Called when a peer has begun; for loads that are pending until then.
     """
     seconds: dict[str, list[float]] = {name: [] for name in peers}
     stalls: dict[str, list[float]] = {name: [] for name in peers}
@@ -94,7 +94,7 @@ async def _run(
     watching = asyncio.ensure_future(watch())
     await asyncio.sleep(10 * BEAT)
     if open_gate is not None:
-        # Not by the loop: a peer that blocks it would wait for ever.
+        # On a thread: a peer that blocks the loop would wait for ever.
         threading.Timer(0.05, open_gate).start()
     began = time.perf_counter()
     await peer(refs)

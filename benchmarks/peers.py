@@ -1,4 +1,4 @@
-"""The ways to get many values that are compared."""
+"""The compared ways to get many values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .measuring import Peer
 
 
 async def blocking_get(refs: list[Any]) -> Any:
-    """`ray.get` on the loop's thread: what nothing can be faster than, and stalls."""
+    """`ray.get` on the loop's thread: the lower bound, which stalls the loop."""
     return ray.get(refs)
 
 
@@ -23,23 +23,23 @@ async def get_in_executor(refs: list[Any]) -> Any:
 
 
 async def native_gather(refs: list[Any]) -> Any:
-    """`asyncio.gather` over Ray's own await."""
+    """`asyncio.gather` with Ray's own await."""
     return await asyncio.gather(*refs)
 
 
 async def patched_gather(refs: list[Any]) -> Any:
-    """`asyncio.gather` over ours."""
+    """`asyncio.gather` with this package's await."""
     with rja.patched():
         return await asyncio.gather(*refs)
 
 
 async def our_gather(refs: list[Any]) -> Any:
-    """Our `gather`."""
+    """Await with this package's `gather`."""
     return await rja.gather(refs)
 
 
 async def our_as_completed(refs: list[Any]) -> Any:
-    """Our `as_completed`, in batches."""
+    """Await with this package's `as_completed`, in batches."""
     completed = rja.as_completed(refs, with_results=True)
     return [pair async for batch in completed.batches() for pair in batch]
 
@@ -53,5 +53,5 @@ PEERS: dict[str, Peer] = {
     "our as_completed": our_as_completed,
 }
 
-#: What the ratios are of.
+#: The peer that ratios refer to.
 YARDSTICK = "ray.get in an executor"

@@ -1,4 +1,4 @@
-"""What it costs to be tracked: submitting, recording, remembering."""
+"""Benchmark of tracking: submissions, events and records."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ray_jupyter_async._tracking.tracker import Tracker
 
 from .loads import Echo
 
-# Short rounds, in turns: what else the machine does then meets all alike.
+# Short rounds, in turns, so that other load affects all measurements alike.
 _ROUNDS = 31
 _CALLS = 100
 
 
 def tracking_table(quick: bool) -> str:
-    """Measure with tracking on and off, in turns; one Markdown section."""
+    """Measure with and without tracking, in turns; return one Markdown section."""
     refs = 20_000 if quick else 100_000
     actor: Any = Echo.remote()
     per_event, per_record = _recording(refs)
@@ -39,16 +39,16 @@ def tracking_table(quick: bool) -> str:
         [
             "### Tracking",
             "",
-            f"CPU time of the thread that does it, µs; medians of {_ROUNDS} rounds in",
-            "turns. The hook is all that stands between a caller and Ray, measured",
-            "with a Ray that does nothing.",
+            f"CPU time of the submitting thread, µs; medians of {_ROUNDS} rounds in",
+            "turns. The hook is the code between a caller and Ray, measured with a",
+            "Ray that does nothing.",
             "",
             "| submitting | untracked | tracked | the hook | % of a submit |",
             "| --- | ---: | ---: | ---: | ---: |",
             *rows,
             "",
-            f"Recording an event of an await, once it is made: {per_event:.1f} µs.",
-            f"A record of {refs:,}: {per_record:.0f} bytes.",
+            f"Recording an event of an await, without making it: {per_event:.1f} µs.",
+            f"A record, of {refs:,}: {per_record:.0f} bytes.",
             "",
         ]
     )
@@ -87,7 +87,7 @@ def _submit_row(name: str, owner: Any, submit: Callable[[], Any]) -> str:
 
 
 def _time(call: Callable[[], Any]) -> float:
-    """Give the microseconds of a call."""
+    """Return the microseconds of a call."""
     began = time.thread_time()
     results = [call() for _ in range(_CALLS)]
     took = time.thread_time() - began
@@ -96,7 +96,7 @@ def _time(call: Callable[[], Any]) -> float:
 
 
 def _call_of(owner: Any, submit: Callable[[], Any]) -> tuple[Any, Any, Any, Any]:
-    """Give a ref, and how Ray calls its own method that the hook stands before."""
+    """Return a ref, and the arguments with which Ray calls the hooked method."""
     original = owner._remote
     calls = []
 
@@ -114,7 +114,7 @@ def _call_of(owner: Any, submit: Callable[[], Any]) -> tuple[Any, Any, Any, Any]
 
 
 def _recording(refs: int) -> tuple[float, float]:
-    """Give the microseconds of an event and the bytes of a record."""
+    """Return the microseconds of an event and the bytes of a record."""
     keys = [b"%028d" % i for i in range(refs)]
     tracker = Tracker(lambda _key: "f")
     times = []
@@ -132,7 +132,7 @@ def _recording(refs: int) -> tuple[float, float]:
     tracemalloc.start()
     tracker = Tracker(lambda _key: "f")
     for key in keys:
-        # Its own id, as when it comes from Ray.
+        # A separate id object each, as from Ray.
         tracker.record([AwaitEvent("awaited", bytes(bytearray(key)), 1, 0.0)])
         tracker.drain()
     held = tracemalloc.get_traced_memory()[0]
