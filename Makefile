@@ -1,17 +1,17 @@
-# Everything a person does with this repository. `make help` lists it.
+# All tasks of this repository. `make help` lists them.
 #
-# Needs only make and a Python of 3.10 or newer (PYTHON=... names another one):
-# all else goes into .venv and .ci/js/node_modules. `make test` needs a Chromium and
-# `make check` needs npm; both say so when they are missing.
+# Needs only make and Python 3.10 or newer (PYTHON=... selects another one); everything
+# else is installed into .venv and .ci/js/node_modules. `make test` needs a Chromium and
+# `make check` needs npm; both report it if these are missing.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
-# Not at the root: Node reads a script of .venv, such as JupyterLab's yarn, by the
-# first package.json that it finds above it.
+# Not at the root: for a script in .venv, such as JupyterLab's yarn, Node reads the first
+# package.json above it.
 NODE_MODULES := .ci/js/node_modules
-# What needs neither Jupyter nor a browser, and so runs on the oldest Ray too.
+# Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
 OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
 PYTEST_OPTIONS ?=
 
@@ -23,13 +23,13 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| while IFS='|' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/.installed-demo ## run the quickstart here; on a terminal, open it in JupyterLab
+demo: $(VENV)/.installed-demo ## run the quickstart; on a terminal, then open it in JupyterLab
 	$(BIN)/python notebooks/run_demo.py
 
 lab: $(VENV)/.installed-demo ## open the notebooks in JupyterLab
 	$(BIN)/python notebooks/open_lab.py
 
-test: test-newest test-oldest ## run all tests on the newest Ray, and the awaiting ones on the oldest
+test: test-newest test-oldest ## run all tests on the newest Ray, the awaiting tests also on the oldest
 
 test-newest: $(VENV)/.installed-all
 	.ci/install-browser $(BIN)/python
@@ -39,7 +39,7 @@ test-oldest: $(OLDEST)/.installed
 	$(if $(strip $(OLDEST_TESTS)),,$(error no awaiting tests found for the oldest Ray))
 	$(OLDEST)/bin/python -m pytest $(PYTEST_OPTIONS) $(OLDEST_TESTS)
 
-check: check-python check-types check-js check-notebooks check-package ## lint, types, formats, and try the built package
+check: check-python check-types check-js check-notebooks check-package ## lint, check types and formats, test the built package
 
 check-python: $(VENV)/.installed-all
 	$(BIN)/ruff check .
@@ -62,16 +62,16 @@ check-notebooks: $(VENV)/.installed-all
 check-package: $(VENV)/.installed-all
 	.ci/try-package $(BIN)/python
 
-binder-check: ## build and run the demo as mybinder.org would; tell its times and memory
+binder-check: ## build and run the notebooks as mybinder.org would; print times and memory
 	$(PYTHON) binder/check.py --save build/notebooks
 
-bench: $(VENV)/.installed-all ## run the benchmarks
+bench: $(VENV)/.installed-all ## run the benchmarks and write docs/performance.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --write
 
-clean: ## remove what the targets made
+clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
 
-# A stamp is older than pyproject.toml when what is to be installed may differ.
+# Installed again when pyproject.toml is newer than the stamp.
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
@@ -80,7 +80,7 @@ $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,client,dev]'
 	@touch $@ $(VENV)/.installed-demo
 
-# Without its dependencies: the awaiting room needs Ray alone.
+# Without its dependencies: the awaiting room needs only Ray.
 $(OLDEST)/.installed: pyproject.toml .ci/oldest-ray | $(OLDEST)/bin/python
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 		"ray==$$($(OLDEST)/bin/python .ci/oldest-ray)" 'pytest>=9' 'pytest-timeout>=2.3' 'uvloop>=0.21'
@@ -89,9 +89,9 @@ $(OLDEST)/.installed: pyproject.toml .ci/oldest-ray | $(OLDEST)/bin/python
 
 $(BIN)/python $(OLDEST)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
-		echo "There is no '$(PYTHON)' here. Install Python 3.10 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+		echo "'$(PYTHON)' was not found. Install Python 3.10 or newer, or select one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "'$(PYTHON)' is $$($(PYTHON) -V 2>&1); this needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+		echo "'$(PYTHON)' is $$($(PYTHON) -V 2>&1); this needs Python 3.10 or newer. Select one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)

@@ -1,7 +1,7 @@
-"""Check that committed notebooks are valid and hold nothing of a run.
+"""Check that committed notebooks are valid and have no outputs.
 
 Outputs, execution counts and widget state belong to a reader's copy: in the
-repository they are noise in every diff, and go stale.
+repository they add noise to every diff and become stale.
 
 Usage: ``python .ci/check_notebooks.py FOLDER...``
 """
@@ -14,7 +14,7 @@ import nbformat
 
 
 def problems(notebook: Any) -> list[str]:
-    """Say what is wrong with a notebook, each in one line."""
+    """Return the problems of a notebook, one line each."""
     found = []
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         found.append("its kernelspec is not python3")
@@ -33,7 +33,7 @@ def problems(notebook: Any) -> list[str]:
 
 
 def main(folders: list[str]) -> int:
-    """Check all notebooks below `folders`; 1 when one is not clean."""
+    """Check all notebooks below `folders`; return 1 if one has problems."""
     paths = sorted(
         path
         for folder in folders

@@ -18,7 +18,7 @@ _JUPYTER = ("IPython", "ipykernel", "ipywidgets", "anywidget", "jupyter_client")
 
 
 def main() -> None:
-    """Import, await a few references, and look at what was imported."""
+    """Import, await a few refs, and check the imported modules."""
     version = importlib.metadata.version("ray-jupyter-async")
     assert ray_jupyter_async.__version__ == version
     files = importlib.resources.files("ray_jupyter_async")

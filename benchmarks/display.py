@@ -4,7 +4,8 @@ A cell of a real kernel in a real JupyterLab feeds the tracker with 100,000 refs
 10,000 changes a second, as the converter would, without Ray. The kernel's figure is the
 CPU time, from the first change to the last, of the threads that serve the display
 alone: the pump, which also does the tracker's counting, the cluster poller, and
-ipykernel's thread that sends. The feed runs on the cell's own thread and is not counted.
+ipykernel's thread that sends. The feed runs on the cell's own thread and is not
+counted.
 
 The page's long tasks are taken from the browser's trace.
 """

@@ -1,17 +1,17 @@
 """Build and run the demo as mybinder.org would, without a container engine.
 
-Takes the steps of repo2docker in an empty environment and a copy of the
-repository, as a user who is not root, within 2 GB of memory and with a /dev/shm of
-64 MB, as far as the machine allows; it prints what it could do. Then it starts
-JupyterLab by ``binder/start``, opens the page that the badge opens, and runs every
-notebook beside that server. Exit code 1 when a step fails, a notebook fails, or
-the processes together ever take more than 1.5 GB.
+Runs the steps of repo2docker in an empty environment and a copy of the repository, as a
+user other than root, within 2 GB of memory and with a /dev/shm of 64 MB, as far as the
+machine allows; prints which of these limits apply. Then starts JupyterLab with
+``binder/start``, fetches the badge's page, and runs every notebook beside that server.
+The exit code is 1 if a step or a notebook fails, or if the processes together ever use
+more than 1.5 GB.
 
-Needs Linux and a Python with venv; no package. Usage::
+Needs only Linux and a Python with venv. Usage::
 
     python binder/check.py [--save FOLDER] [--one-cpu]
 
-How the processes are held is in ``binder/sandbox.py``.
+``binder/sandbox.py`` limits the processes.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from memory import MemoryWatch, adopt_orphans, descendants
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: What mybinder.org gives, and how much of it may be taken, in bytes.
+#: The memory of mybinder.org, and how much of it may be used, in bytes.
 LIMIT = 2 * 2**30
 ALLOWED = 1536 * 2**20
 
-# As behind a hub's proxy.
+# A path as behind a hub's proxy.
 _BASE_URL = "/user/somebody-1x2y3z/"
 _TOKEN = "a-token-of-the-check"
 
@@ -48,14 +48,14 @@ _NOT_COPIED = shutil.ignore_patterns(
 
 
 class CheckError(Exception):
-    """A step has failed; the message is for the reader."""
+    """A step has failed; the message says why."""
 
 
 def main() -> int:
-    """Check from the command line; inside the sandbox, do the steps."""
+    """Start the check; inside the sandbox, run its steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--save", type=Path, help="folder for the executed notebooks; made anew"
+        "--save", type=Path, help="folder for the executed notebooks; replaced"
     )
     parser.add_argument("--one-cpu", action="store_true", help="run on one CPU")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
@@ -86,12 +86,12 @@ def main() -> int:
 
 
 class Steps:
-    """What is done inside the sandbox.
+    """The steps inside the sandbox.
 
     Parameters
     ----------
     work
-        The folder with the copy of the repository; all else goes there too.
+        The folder with the copy of the repository, and for everything else.
     """
 
     def __init__(self, work: Path) -> None:
@@ -102,7 +102,7 @@ class Steps:
         os.environ["PATH"] = f"{self._bin}:{os.environ['PATH']}"
 
     def run(self) -> int:
-        """Do all steps; 1 when too much memory was taken."""
+        """Run all steps; return 1 if too much memory was used."""
         self._check_python()
         make = [sys.executable, "-m", "venv", str(self._bin.parent)]
         self._do("an empty environment", make)
@@ -122,14 +122,14 @@ class Steps:
                 process.kill()
 
     def _check_python(self) -> None:
-        """Compare with the Python that the image would have."""
+        """Compare this Python with the image's."""
         asked = (self._repository / "binder/runtime.txt").read_text().strip()
         ours = f"python-{sys.version_info[0]}.{sys.version_info[1]}"
         if asked != ours:
             self._say(f"this is {ours}; runtime.txt asks for {asked}")
 
     def _start_server(self) -> None:
-        """Start JupyterLab by `start`, and fetch what the badge opens."""
+        """Start JupyterLab with `start`, and fetch the badge's page."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -150,7 +150,7 @@ class Steps:
         page = self._fetch(f"{here}{path}", server)
         if "jupyter-config-data" not in page:
             raise CheckError(f"{path} is no page of JupyterLab")
-        # The page itself would also be served for a file that is not there.
+        # The page itself is also served for a missing file.
         file = path.removeprefix("lab/tree/")
         if '"nbformat"' not in self._fetch(f"{here}api/contents/{file}", server):
             raise CheckError(f"the server has no notebook {file}")
@@ -176,7 +176,7 @@ class Steps:
         notebooks = sorted((self._repository / "notebooks").glob("*.ipynb"))
         rows = []
         for notebook in notebooks:
-            memory.start_anew()
+            memory.reset()
             began = time.monotonic()
             self._do(
                 notebook.name,
@@ -191,13 +191,13 @@ class Steps:
             print(f"{name:<32} {seconds:8.0f} {peak / 2**20:8.0f}")
         most = max(peak for _, _, peak in rows)
         print(
-            f"\nAt most {most / 2**20:.0f} MB at a time, in all processes together, "
-            f"JupyterLab among them; {ALLOWED / 2**20:.0f} MB are allowed."
+            "\nPeak of all processes together, including JupyterLab: "
+            f"{most / 2**20:.0f} MB of {ALLOWED / 2**20:.0f} MB allowed."
         )
         return int(most > ALLOWED)
 
     def _do(self, what: str, command: list[str]) -> None:
-        """Run a step in the repository, and show what it wrote if it failed."""
+        """Run a step in the repository; if it fails, raise its output."""
         done = subprocess.run(
             command,
             cwd=self._repository,
@@ -216,7 +216,7 @@ class Steps:
 
 
 def badge_path(readme: Path) -> str:
-    """Give the path that the README's badge opens on the server."""
+    """Return the path on the server that the README's badge opens."""
     found = re.search(
         r"mybinder\.org/v2/\S+\?urlpath=([^)\s]+)", readme.read_text(encoding="utf-8")
     )

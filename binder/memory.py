@@ -1,7 +1,7 @@
-"""Memory of a process and all that it has started, from /proc.
+"""The memory of a process and its descendants, from /proc.
 
 A page that several processes share, such as Ray's object store, counts once: each
-has its part of it (PSS).
+process has its share of it (PSS).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-#: Seconds between two looks.
+#: Seconds between two measurements.
 _INTERVAL = 0.25
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,9 +27,9 @@ class Process(NamedTuple):
 
     @property
     def parent(self) -> int:
-        """The id of its parent; 0 when it has ended."""
+        """The id of its parent; 0 if the process has ended."""
         try:
-            # The name, in brackets, may hold anything.
+            # The name, in brackets, may contain any character.
             stat = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
         except OSError:
             return 0
@@ -37,7 +37,7 @@ class Process(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Its part of the memory it uses, in bytes; 0 when it has ended."""
+        """Its share of the memory in use, in bytes; 0 if the process has ended."""
         try:
             text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         except OSError:
@@ -48,18 +48,18 @@ class Process(NamedTuple):
         return 0
 
     def kill(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill the process if it still runs."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own has ended, as Ray's may be."""
+    """Become the parent of descendants whose parent ends, such as Ray's."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def descendants() -> list[Process]:
-    """Give all that this process and its children have started, without itself."""
+    """Return all descendants of this process."""
     children: dict[int, list[Process]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -75,15 +75,15 @@ def descendants() -> list[Process]:
 
 
 class MemoryWatch:
-    """Keeps the peak of all descendants' memory, and ends them over a limit.
+    """Records the peak memory of all descendants, and kills them above a limit.
 
-    The kernel's own limit, where there is one, also counts the page cache; this
-    one is what holds where there is none.
+    A control group's limit also counts the page cache; this limit applies where
+    there is no control group.
 
     Attributes
     ----------
     peak : int
-        The most so far, or since `start_anew`, in bytes.
+        The peak since the start or the last `reset`, in bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -92,16 +92,16 @@ class MemoryWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
 
-    def start_anew(self) -> None:
-        """Forget the peak."""
+    def reset(self) -> None:
+        """Set the peak to zero."""
         self.peak = 0
 
     def start(self) -> None:
-        """Begin to look, in a thread of its own, until `stop`."""
+        """Start measuring in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch."""
+        """Stop measuring."""
         self._stopped.set()
         self._thread.join()
 
@@ -111,6 +111,6 @@ class MemoryWatch:
             taken = sum(process.memory for process in processes)
             self.peak = max(self.peak, taken)
             if taken > self._limit:
-                print(f"{taken / 2**20:.0f} MB: more than there is", flush=True)
+                print(f"{taken / 2**20:.0f} MB: above the limit", flush=True)
                 for process in processes:
                     process.kill()
