@@ -14,6 +14,9 @@ NODE_MODULES := .ci/js/node_modules
 # Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
 OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
 PYTEST_OPTIONS ?=
+# Processes that run test files side by side; most tests wait most of the time.
+TEST_PROCESSES ?= 3
+SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
@@ -33,11 +36,11 @@ test: test-newest test-oldest ## run all tests on the newest Ray, the awaiting t
 
 test-newest: $(VENV)/.installed-all
 	.ci/install-browser $(BIN)/python
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS)
 
 test-oldest: $(OLDEST)/.installed
 	$(if $(strip $(OLDEST_TESTS)),,$(error no awaiting tests found for the oldest Ray))
-	$(OLDEST)/bin/python -m pytest $(PYTEST_OPTIONS) $(OLDEST_TESTS)
+	$(OLDEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS) $(OLDEST_TESTS)
 
 check: check-python check-types check-js check-notebooks check-package ## lint, check types and formats, test the built package
 
@@ -83,7 +86,8 @@ $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
 # Without its dependencies: the awaiting room needs only Ray.
 $(OLDEST)/.installed: pyproject.toml .ci/oldest-ray | $(OLDEST)/bin/python
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-		"ray==$$($(OLDEST)/bin/python .ci/oldest-ray)" 'pytest>=9' 'pytest-timeout>=2.3' 'uvloop>=0.21'
+		"ray==$$($(OLDEST)/bin/python .ci/oldest-ray)" 'pytest>=9' 'pytest-timeout>=2.3' \
+		'pytest-xdist>=3.6' 'uvloop>=0.21'
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -23,14 +23,25 @@ def pytest_configure(config):
     skips.register(config)
 
 
-def pytest_collection_modifyitems(items):
-    """Mark by what a test asks for, so that ``-m`` always finds it."""
+def pytest_collection_modifyitems(config, items):
+    """Mark by what a test asks for, so that ``-m`` always finds it.
+
+    Processes side by side (``-n``) take files in this order: the long ones first,
+    so that none is left for the end.
+    """
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & {"kernel", "fresh_kernel", "start_kernel"}:
             item.add_marker(pytest.mark.kernel)
         if names & {"lab", "lab_server"}:
             item.add_marker(pytest.mark.browser)
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        longest = {
+            item.path
+            for item in items
+            if item.get_closest_marker("browser") or item.get_closest_marker("kernel")
+        }
+        items.sort(key=lambda item: item.path not in longest)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +56,31 @@ def ray_session():
 
 
 @pytest.fixture(autouse=True)
-def _shared_ray_stays(request):
+def _leaves_nothing(request, caplog):
+    """Fail a test that leaves something behind; see `harness.leaks`.
+
+    Compared is what lives as long as a test: fixtures of a module or of the session
+    are there before.
+    """
+    if request.node.get_closest_marker("leaks"):
+        yield
+        return
+    from harness import leaks
+
+    failed = request.session.testsfailed
+    before = leaks.snapshot()
+    yield
+    # A failed test stays alive, by its traceback.
+    if request.session.testsfailed == failed:
+        # So do, until its report is made, fixtures' values and logged errors.
+        request.node.funcargs.clear()
+        caplog.get_records("call").clear()
+        left = leaks.left_since(before)
+        assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture(autouse=True)
+def _shared_ray_stays(request, _leaves_nothing):
     """Fail the test that shuts the shared Ray down, not all those after it."""
     uses = "ray_session" in request.fixturenames
     if uses:

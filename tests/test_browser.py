@@ -160,7 +160,7 @@ def test_widget_in_all_states_themes_and_widths(lab):
         return cell.locator(WIDGET).inner_text()
 
     # That they run is known once their workers have reported to Ray.
-    notebook.poll(lambda: "2 running" in words(), 20, what=words())
+    notebook.poll(lambda: "2 running" in words(), what=words())
     assert "1 failed (ValueError)" in words()
     assert "1 cancelled" in words()
     clock = cell.locator('.rja-row[data-name="fetch"] .rja-time')
@@ -172,7 +172,7 @@ def test_widget_in_all_states_themes_and_widths(lab):
     toggle = cell.locator('.rja-row[data-name="fetch"] .rja-toggle')
     toggle.click()
     timeline = cell.locator(".rja-canvas")
-    notebook.poll(lambda: "worker" in (timeline.get_attribute("aria-label") or ""), 20)
+    notebook.poll(lambda: "worker" in (timeline.get_attribute("aria-label") or ""))
     notebook.screenshot("progress", of=cell.locator(WIDGET))
     notebook.page.emulate_media(forced_colors="active")
     notebook.screenshot("looks-high-contrast", of=cell)

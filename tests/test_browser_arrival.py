@@ -61,14 +61,14 @@ display(out)
 with out:
     print("before")
     refs = Refs(4)
-    await asyncio.sleep(1)
+    await exists("arrival-one")
     refs.settle(4)
     print("after")
 """
 
 CLEARED_ONCE = """
 refs = Refs(3)
-await asyncio.sleep(1)
+await exists("arrival-rest")
 clear_output()
 print("cleared")
 await exists("arrival-go")
@@ -107,7 +107,7 @@ def wait_for_file(notebook, path, cell, words):
         notebook.save()
         return words in saved(path, cell)["text/plain"]
 
-    notebook.poll(save, 20, what=f"{words} in the file")
+    notebook.poll(save, what=f"{words} in the file")
 
 
 def wait_for_row(notebook, cell, **counts):
@@ -132,7 +132,10 @@ def test_cleared_displays_arrive(lab, files):
     )
     notebook = lab.open(path.name)
     notebook.start_all()
+    wait_for_row(notebook, 2, total=4, pending=4)
+    files["one"].touch()
     wait_for_row(notebook, 3, total=3, pending=3)
+    files["rest"].touch()
     # Cleared, it comes back while the cell goes on.
     notebook.poll(lambda: "cleared" in notebook.outputs(3).inner_text())
     wait_for_row(notebook, 3, total=3, pending=3)
@@ -195,7 +198,7 @@ def test_pages_get_what_they_missed(lab, files):
     notebook = lab.open(path.name)
     static = notebook.cell(1).locator(STATIC)
     static.wait_for()
-    notebook.poll(lambda: "3/3" in static.inner_text(), 20)
+    notebook.poll(lambda: "3/3" in static.inner_text())
     notebook.save()
     assert set(saved(path, 1)) == {"text/plain", "text/html"}
 
@@ -215,7 +218,7 @@ def test_pages_get_what_they_missed(lab, files):
     )
     notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
     widget = notebook.cell(1).locator(WIDGET)
-    notebook.poll(lambda: "The kernel was restarted" in widget.inner_text(), 20)
+    notebook.poll(lambda: "The kernel was restarted" in widget.inner_text())
     assert widget.locator("button:visible:not(:disabled)").count() == 0
     clock = row.locator(".rja-time").inner_text()
     notebook.screenshot("arrival-restarted-light", of=notebook.cell(1))

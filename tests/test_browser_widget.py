@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 
@@ -17,8 +17,7 @@ from harness.notebooks import write_notebook
 from harness.open_lines import open_table, wait_for_rows
 
 WIDGET = ".rja-progress"
-ROOT = Path(__file__).parent.parent
-AXE = ROOT / ".ci" / "js" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = files("axe_playwright_python") / "axe.min.js"
 
 LOAD = f"%load_ext ray_jupyter_async\n{rays.RAY_INIT};"
 
@@ -117,7 +116,7 @@ def wait_for_counts(notebook, name, **counts):
 def violations(notebook):
     """Return what axe-core finds wrong in the widget."""
     if not notebook.evaluate("() => 'axe' in window"):
-        notebook.page.add_script_tag(path=AXE)
+        notebook.page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
     found = notebook.evaluate(
         "async selector => (await axe.run(selector)).violations", WIDGET
     )
@@ -129,8 +128,6 @@ def violations(notebook):
 
 
 def assert_accessible(notebook):
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm install")
     assert violations(notebook) == []
 
 
@@ -164,7 +161,6 @@ def test_open_line_is_used_by_keyboard(lab):
     timeline = line.locator(".rja-canvas")
     notebook.poll(
         lambda: "worker" in (timeline.get_attribute("aria-label") or ""),
-        20,
         what="the timeline to know where tasks ran",
     )
     timeline.focus()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import re
+import subprocess
+import sys
+import threading
 import time
+from unittest import mock
 
 import pytest
 
-from harness import rays
+from harness import leaks, rays
 from harness.loops import run
 from harness.notebooks import execute_notebook, texts, write_notebook
 from harness.polling import poll
@@ -110,6 +116,94 @@ def test_unexpected_skip_fails_a_run_in_ci(tmp_path):
         assert done.returncode == expected, done.stdout
         assert ("test_b: Skipped: no browser" in done.stdout) is (ci == "true")
         assert "test_c: Skipped" not in done.stdout
+
+
+@contextlib.contextmanager
+def thread(tmp_path):
+    end = threading.Event()
+    made = threading.Thread(target=end.wait)
+    made.start()
+    yield
+    end.set()
+    made.join()
+
+
+@contextlib.contextmanager
+def child_process(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as made:
+        yield
+        made.kill()
+
+
+@contextlib.contextmanager
+def asyncio_task(tmp_path):
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        made = loop.create_task(asyncio.sleep(60))
+        yield
+        made.cancel()
+        loop.run_until_complete(asyncio.wait([made]))
+
+
+@contextlib.contextmanager
+def reference(tmp_path):
+    import ray
+
+    kept = ray.put(1)
+    yield
+    del kept
+
+
+@contextlib.contextmanager
+def ray_task(tmp_path, **options):
+    import ray
+
+    @ray.remote(num_cpus=0)
+    def hold(path):
+        while not path.exists():
+            time.sleep(0.01)
+
+    kept = hold.options(**options).remote(tmp_path / "end")
+    yield
+    (tmp_path / "end").touch()
+    ray.get(kept)
+
+
+@contextlib.contextmanager
+def actor(tmp_path):
+    import ray
+
+    kept = ray.remote(num_cpus=0)(type("Idle", (), {})).remote()
+    ray.get(kept.__ray_ready__.remote())
+    yield
+    del kept
+
+
+LEAKS = {
+    "threads": thread,
+    "child processes": child_process,
+    "open files": lambda tmp_path: (tmp_path / "file").open("w"),
+    "names of others": lambda _: mock.patch.object(asyncio, "gather", print),
+    "asyncio tasks": asyncio_task,
+    "references": reference,
+    "Ray tasks": ray_task,
+    "actors": actor,
+    "CPUs": functools.partial(ray_task, num_cpus=1),
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_leak_is_found(ray_session, tmp_path, monkeypatch, kind):
+    before = leaks.snapshot()
+
+    def found():
+        # At once, after the first look.
+        monkeypatch.setattr(leaks, "SECONDS", -1.0)
+        return any(words.startswith(f"{kind}: ") for words in leaks.left_since(before))
+
+    with LEAKS[kind](tmp_path):
+        poll(found, what=kind)
+    monkeypatch.undo()
+    assert leaks.left_since(before) == []
 
 
 def _tests():

@@ -90,7 +90,7 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     )
     (widget,) = ready.poll(lambda: shown(ready), 60, of=result)
     assert problem_in(widget.state["state"]) is None
-    (output,) = ready.poll(lambda: result.displays, 20, of=result)
+    (output,) = ready.poll(lambda: result.displays, of=result)
     assert problem_of(output) is None
     names = [line["name"] for line in widget.state["state"]["lines"]]
     assert {"odd", "Actor.hold"} <= set(names)
@@ -111,7 +111,7 @@ def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
         content = {"do": "close", "line": name, "view": "v", "request": f"c{number}"}
         ready.send_comm(widget.comm_id, {"method": "custom", "content": content})
     ready.wait(result)
-    ready.poll(lambda: WIDGET not in output.data, 20, of=result)
+    ready.poll(lambda: WIDGET not in output.data, of=result)
     assert problem_of(output) is None
     # A message names a file, and a pipe, which would be read for ever.
     assert "secret.py" in str(sent)
@@ -145,7 +145,7 @@ def test_magics_print_text(ready):
     assert problem(cancelled) is None
     touch()
     ready.ok("del refs, waits")
-    ready.poll(lambda: not shown(ready), 30)
+    ready.poll(lambda: not shown(ready))
 
 
 def test_what_stop_says_is_text(ready):
@@ -153,25 +153,23 @@ def test_what_stop_says_is_text(ready):
     line = f"await run(*submit(path, four)) # \x1b[31m \u202e \x9b0m {hostile.MARKUP}"
     result = ready.submit(
         f"path, run, four = {path}, asyncio.gather, list(hostile.NAMES.values())[:4]\n"
-        f"asyncio.get_running_loop().call_later(2, print, 'begun')\n{line}"
+        f"{line}"
     )
-    ready.poll(lambda: "begun" in result.stdout, 30, of=result)
+    ready.poll(lambda: result.displays, of=result)
     ready.interrupt()
     ready.wait(result, 30)
     assert "stopped after" in result.traceback
-    assert "at line 3: await run(*submit(path, four)) # " in result.traceback
+    assert "at line 2: await run(*submit(path, four)) # " in result.traceback
     assert problem(result.traceback) is None
-    (html,) = ready.poll(lambda: ready.widgets(_model_name="HTMLModel"), 10, of=result)
+    (html,) = ready.poll(lambda: ready.widgets(_model_name="HTMLModel"), of=result)
     assert "still running" in html.state["value"]
     assert "&lt;img" in html.state["value"]
     assert problem_in_html(html.state["value"]) is None
     notice = result.displays[-1]
     assert problem_of(notice) is None
     touch()
-    ready.poll(
-        lambda: "No Ray task of this cell is running" in notice.text, 30, of=result
-    )
-    ready.poll(lambda: not shown(ready), 30)
+    ready.poll(lambda: "No Ray task of this cell is running" in notice.text, of=result)
+    ready.poll(lambda: not shown(ready))
 
 
 def test_stop_shows_no_line_of_a_file(ready):
@@ -186,7 +184,7 @@ def test_stop_shows_no_line_of_a_file(ready):
         f"exec(compile({code!r}, {str(ready.folder / 'secret.py')!r}, 'exec'))\n"
         "await wait()"
     )
-    ready.poll(lambda: "begun" in result.stdout, 30, of=result)
+    ready.poll(lambda: "begun" in result.stdout, of=result)
     ready.interrupt()
     ready.wait(result, 30)
     assert result.traceback.endswith("secret.py")

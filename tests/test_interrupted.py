@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
 from harness import rays
+from harness.polling import poll
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 
@@ -27,6 +27,7 @@ def deaf():
     # What C code does that looks for no signals: the exception stays for later.
     while not os.path.exists({{gate}}):
         try:
+            open({{deaf}}, "w").close()
             time.sleep(0.01)
         except BaseException:
             pass
@@ -56,9 +57,10 @@ def running():
 
 @pytest.fixture(scope="module")
 def prepared(kernel):
-    kernel.ok(SETUP.replace("{gate}", repr(str(kernel.folder / "gate"))))
+    paths = {name: kernel.folder / name for name in ("gate", "deaf")}
+    kernel.ok(SETUP.format(**{name: repr(str(path)) for name, path in paths.items()}))
     yield kernel
-    (kernel.folder / "gate").touch()
+    paths["gate"].touch()
 
 
 @pytest.fixture
@@ -76,11 +78,19 @@ def running(kernel):
 
 def wait_until_running(kernel, names):
     kernel.ok(
-        f"until = time.monotonic() + 10\n"
+        f"until = time.monotonic() + 30\n"
         f"while running() != {names} and time.monotonic() < until:\n"
         "    await asyncio.sleep(0.02)"
     )
     assert running(kernel) == names
+
+
+def submit_deaf(kernel):
+    """Submit a task that ignores a cancel, and wait until it does."""
+    begun = kernel.folder / "deaf"
+    begun.unlink(missing_ok=True)
+    kernel.ok("ref = deaf.remote()")
+    poll(begun.exists, what="the task to begin")
 
 
 def interrupted(kernel, code):
@@ -245,8 +255,7 @@ def test_the_magic_ends_tasks_by_name(ready):
 
 
 def test_the_magic_says_which_tasks_do_not_yield_and_force_ends_them(ready):
-    ready.ok("ref = deaf.remote()")
-    ready.ok("await asyncio.sleep(1)")  # a task that has not begun does yield
+    submit_deaf(ready)
     told = ready.ok("%ray_cancel deaf").stdout
     assert (
         "1 Ray task (1 × deaf) did not stop; it may be inside C code. "
@@ -271,7 +280,7 @@ end = Path("end")
 actor = Actor.remote()
 refs = [actor.until.remote(str(end.resolve()))]
 refs += [actor.method.remote() for _ in range(3)]
-until = time.monotonic() + 10
+until = time.monotonic() + 30
 tasks = extension._loaded.tasks
 while True not in tasks.begun(tasks.all()).values() and time.monotonic() < until:
     await asyncio.sleep(0.1)
@@ -337,18 +346,18 @@ def test_the_button_cancels_while_a_later_cell_awaits(ready):
     until = "while running(): await asyncio.sleep(0.05)" if version >= (7, 4) else "1"
     later = ready.submit(until)
     click(ready)
-    assert ready.wait(later, 15).status == "ok"
+    assert ready.wait(later).status == "ok"
     wait_until_told_that_none_runs(ready, interrupted_cell)
 
 
 def test_a_second_click_is_no_force_until_force_is_offered(ready):
-    ready.ok("ref = deaf.remote()\nawait asyncio.sleep(1)")  # until it has begun
+    submit_deaf(ready)
     interrupted_cell = interrupted(ready, "await ref")
     (button,) = ready.widgets(_model_name="ButtonModel", description="Cancel them")
     click(ready)
     click_button(ready, button)
     click_button(ready, button, {"event": "no click"})
-    ready.poll(lambda: button.state["description"] == "End by force", 15)
+    ready.poll(lambda: button.state["description"] == "End by force")
     assert running(ready) == ["deaf"]
     click_button(ready, button)
     wait_until_told_that_none_runs(ready, interrupted_cell)
@@ -378,7 +387,7 @@ def test_the_button_cancels_while_a_later_cell_waits_in_any_way(ready, subshell,
     later = ready.submit("print('waits')\n" + (waits if subshell else "1"))
     ready.poll(lambda: "waits" in later.stdout, of=later)
     click(ready, subshell)
-    ended = ready.wait(later, 15)
+    ended = ready.wait(later)
     assert ended.status == "ok" or "TaskCancelledError" in ended.ename
     wait_until_told_that_none_runs(ready, interrupted_cell)
 
@@ -398,10 +407,9 @@ def test_ended_notice_stays_for_pages_that_missed_its_end(ready):
 
 
 def test_after_an_interrupt_of_a_slow_display_the_next_cells_are_told_rightly(ready):
-    ready.ok("class Slow:\n    def _repr_html_(self): time.sleep(60)")
-    slow = ready.submit("print('begins')\nSlow()")
+    ready.ok("class Slow:\n    def _repr_html_(self): print('begins'); time.sleep(60)")
+    slow = ready.submit("Slow()")
     ready.poll(lambda: "begins" in slow.stdout, of=slow)
-    time.sleep(0.3)  # so that it is displayed
     ready.interrupt()
     ready.wait(slow)
     assert slow.ename == "KeyboardInterrupt"

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from harness import rays
+from harness.polling import poll
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="sends SIGINT"),
@@ -86,7 +87,7 @@ print(sorted(name for name in vars(get_ipython().kernel) if "handler_hook" in na
 def wait_for_reply(kernel, cell):
     # For the reply alone: of a cell during which a comm message comes, ipykernel
     # 7.4.0 now and then says "idle" for another cell, also without interrupts.
-    kernel.poll(lambda: cell.reply is not None, 30, what="the reply", of=cell)
+    kernel.poll(lambda: cell.reply is not None, what="the reply", of=cell)
 
 
 def looks(kernel):
@@ -142,10 +143,7 @@ def test_a_kernel_survives_interrupts_at_random_moments(kernel):
         ended = int(after[1]) <= int(before[1])
         return after if ended and int(after[0]) < not_leaked else None
 
-    deadline = time.monotonic() + 10
-    while (after := settled()) is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert after is not None, (looks(kernel), before)
+    after = poll(settled, what=f"the process to look as before: {before}")
     assert after[2:] == before[2:]
     kernel.ok("%unload_ext ray_jupyter_async")
     assert looks(kernel)[2:4] == ["default_int_handler", "[]"]

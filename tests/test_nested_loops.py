@@ -25,7 +25,8 @@ def document(kernel):
     # A Ray with room for two, as all tests have, and not another's.
     arguments = ", ".join(f"{k}={v!r}" for k, v in rays.INIT_ARGUMENTS.items())
     kernel.ok(
-        f"import functools, ray\nray.init = functools.partial(ray.init, {arguments})"
+        "import functools, ray, harness.lean_ray\n"
+        f"ray.init = functools.partial(ray.init, {arguments})"
     )
     return [kernel.ok(DOCUMENT), kernel.ok(DOCUMENT_MANY + "print(results)")]
 

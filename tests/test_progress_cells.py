@@ -54,7 +54,7 @@ def test_a_cell_shows_progress_when_it_has_waited_for_half_a_second(cells):
     cells.wait(result)
     began = float(result.stdout)
     (at,) = [m["received"] for m in result.messages if m["msg_type"] == "display_data"]
-    assert 0.5 <= at - began < 2.5
+    assert at - began >= 0.5
 
 
 def test_counts_change_while_the_cell_awaits(cells):
@@ -93,7 +93,7 @@ def test_elapsed_time_moves_on_although_nothing_changes(cells):
     result = cells.submit(f"await hold.remote({path})")
     widget = wait_for_widget(cells, pending=1)
     first = lines_of(widget)["hold"]["elapsed_s"]
-    cells.poll(lambda: lines_of(widget)["hold"]["elapsed_s"] >= first + 1, 10)
+    cells.poll(lambda: lines_of(widget)["hold"]["elapsed_s"] >= first + 1)
     touch()
     cells.wait(result)
 
@@ -144,7 +144,7 @@ def test_a_task_runs_on_in_its_cell_when_its_await_was_given_up(cells, code, sub
     touch_one()
     assert wait_for_widget(cells, pending=1, ready=1, cancelled=0) is widget
     touch_two()
-    poll(lambda: not shown(cells), 10, what="the display to end")
+    poll(lambda: not shown(cells), what="the display to end")
     assert static(result).startswith("hold  2/2  ")
     cells.ok("before = rest = None")
 
@@ -175,7 +175,7 @@ def test_a_widget_that_a_page_shows_is_not_made_anew_as_its_cell_ends(cells):
     made = [m for m in result.messages if m["msg_type"] == "update_display_data"]
     assert made == []
     touch_two()
-    poll(lambda: not shown(cells), 10, what="the display to end")
+    poll(lambda: not shown(cells), what="the display to end")
     assert static(result).startswith("hold  2/2  ")
     cells.ok("del rest")
 
@@ -187,26 +187,27 @@ def test_a_stopped_cell_shows_what_runs_on_until_that_has_ended(cells):
     cells.interrupt()
     cells.wait(result)
     assert "Still running: 1 Ray task (1 × hold)" in result.traceback
-    cells.poll(lambda: lines_of(widget)["hold"]["running"] == 1, 20)
+    cells.poll(lambda: lines_of(widget)["hold"]["running"] == 1)
     assert wait_for_widget(cells, pending=1, cancelled=0) is widget
     touch()
-    poll(lambda: not shown(cells), 10, what="the display to end")
+    poll(lambda: not shown(cells), what="the display to end")
     assert result.displays[0].text.startswith("hold  1/1  ")
 
 
 def test_running_task_cancelled_with_its_await_is_unknown(cells):
-    path, _ = cells.gates.new()
+    (path, _), (seen, touch_seen) = cells.gates.new(), cells.gates.new()
     result = cells.submit(
         "import ray_jupyter_async\n"
         f"tasks = [hold.remote({path}) for _ in range(3)]\n"
         "waiting = ray_jupyter_async.gather(tasks, cancel_task=True)\n"
         "del tasks\n"
-        "await asyncio.wait([waiting], timeout=0.9)\n"
+        f"while not os.path.exists({seen}): await asyncio.sleep(0.01)\n"
         "waiting.cancel(); del waiting"
     )
-    wait_for_widget(cells, pending=3)
+    wait_for_widget(cells, pending=3, running=3)
+    touch_seen()
     cells.wait(result)
-    poll(lambda: not shown(cells), 10, what="the display to end")
+    poll(lambda: not shown(cells), what="the display to end")
     # Without the refs, Ray does not say whether they returned a value all the same.
     assert static(result).endswith("  3 ended, outcome unknown")
 
@@ -231,14 +232,14 @@ def test_failed_tasks_are_submitted_again_by_a_click(cells):
                 return widget
         return None
 
-    widget = cells.poll(lambda: look("need", failed=3, retry=2), 20)
+    widget = cells.poll(lambda: look("need", failed=3, retry=2))
     touch()
     said = click(cells, widget, "retry", line="need")
     assert said == (
         "2 submitted again; "
         "not 1: arguments that are not kept: only small plain values are"
     )
-    cells.poll(lambda: look("need (retry)", ready=2, pending=0, retry=0), 20)
+    cells.poll(lambda: look("need (retry)", ready=2, pending=0, retry=0))
     assert look("need", failed=3, retry=0) is widget
     assert not result.done
     assert set(widget.parents) == {result.msg_id}
@@ -269,7 +270,7 @@ def click(kernel, widget, what, **fields):
     def answer():
         return [told for told, _ in widget.custom if told.get("answer") == "1"]
 
-    (told,) = kernel.poll(answer, 20, what=f"an answer to {what}")
+    (told,) = kernel.poll(answer, what=f"an answer to {what}")
     if subshell:
         kernel.control("delete_subshell_request", {"subshell_id": subshell})
     return told["said"]
@@ -336,7 +337,6 @@ def test_what_workers_tell_after_the_end_completes_the_static_output_once(cells)
     assert not widget.open
     html = cells.poll(
         lambda: "<svg" in output.data["text/html"] and output.data["text/html"],
-        20,
         what="a timeline",
         of=result,
     )
@@ -346,7 +346,7 @@ def test_what_workers_tell_after_the_end_completes_the_static_output_once(cells)
         "from ray_jupyter_async._notebook import extension\n"
         "print(len(extension._loaded.view._followed))"
     )
-    poll(lambda: cells.ok(following).stdout == "0\n", 20, what="the view to let go")
+    poll(lambda: cells.ok(following).stdout == "0\n", what="the view to let go")
     count = len(result.messages)
     cells.ok("await asyncio.sleep(0.3)")
     assert len(result.messages) == count
@@ -358,14 +358,14 @@ def test_a_background_task_is_shown_in_its_own_cell(cells):
     path, touch = cells.gates.new()
     first = cells.ok(
         f"waiting = asyncio.create_task(asyncio.wait_for(hold.remote({path}), 60))\n"
-        "await asyncio.sleep(0.01)"
+        "await asyncio.sleep(0)"
     )
-    other = cells.submit("for _ in range(100): await asyncio.sleep(0.01)")
+    other = cells.submit("while not waiting.done(): await asyncio.sleep(0.01)")
     widget = wait_for_widget(cells, pending=1)
     touch()
     cells.wait(other)
     cells.ok("await waiting; del waiting")
-    cells.poll(lambda: not widget.open, 10)
+    cells.poll(lambda: not widget.open)
     assert static(first).startswith("hold  1/1  ")
     assert other.outputs == []
     assert set(widget.parents) == {first.msg_id}
@@ -380,7 +380,7 @@ def test_an_object_is_let_go_while_its_widget_is_live(cells):
         "length = len(await big)\n"
         # The thread that has read it lets go of its ref a moment later.
         "for ours in 1, 0:\n"
-        "    until = time.monotonic() + 10\n"
+        "    until = time.monotonic() + 30\n"
         "    while references(key) != ours and time.monotonic() < until:\n"
         "        await asyncio.sleep(0.01)\n"
         "    print(references(key), flush=True)\n"
@@ -389,7 +389,7 @@ def test_an_object_is_let_go_while_its_widget_is_live(cells):
         "del last"
     )
     widget = wait_for_widget(cells)
-    cells.poll(lambda: result.stdout.count("\n") == 2, 15)
+    cells.poll(lambda: result.stdout.count("\n") == 2)
     assert widget.open
     assert not result.done
     assert result.stdout == "1\n0\n"
@@ -415,7 +415,7 @@ def test_nothing_is_pinned_after_a_cell_has_shown_progress(cells):
     cells.wait(result)
     assert "0" not in result.stdout
     count = "import gc; gc.collect(); print([references(key) for key in keys])"
-    poll(lambda: cells.ok(count).stdout == "[0, 0, 0]\n", 10)
+    poll(lambda: cells.ok(count).stdout == "[0, 0, 0]\n")
 
 
 def test_unload_during_a_live_widget_leaves_static_text(cells):
@@ -426,7 +426,7 @@ def test_unload_during_a_live_widget_leaves_static_text(cells):
     widget = wait_for_widget(cells, pending=1)
     try:
         cells.ok("%unload_ext ray_jupyter_async")
-        cells.poll(lambda: not widget.open, 5)
+        cells.poll(lambda: not widget.open)
         text = static(first)
         assert text.startswith("hold  0/1  ")
         # Whichever Ray has told of by then.

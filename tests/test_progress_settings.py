@@ -28,7 +28,7 @@ def test_nothing_is_shown_when_progress_is_off(cells):
             "print('waited', flush=True)\n"
             "value = await ref; del ref, waited"
         )
-        cells.poll(lambda: result.stdout, 10)
+        cells.poll(lambda: result.stdout)
         touch()
         cells.wait(result)
         assert [output.kind for output in result.outputs] == ["stream"]

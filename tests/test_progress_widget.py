@@ -41,9 +41,11 @@ def cancel_tasks(tasks, force):
 
 def display(cell):
     wake = lambda: pump.look_at(cell.id)
-    return CellDisplay(cell, tracker, wake, lambda: claimed.append(cell.id))
+    claim = lambda: claimed.append(cell.id)
+    displays[cell.id] = CellDisplay(cell, tracker, wake, claim)
+    return displays[cell.id]
 
-claimed = []
+claimed, displays = [], {}
 tracker = Tracker(lambda key: name_of(key).split("-")[0], cancel_tasks=cancel_tasks)
 pump = Pump(tracker, display)
 pump.start()
@@ -70,6 +72,13 @@ async def until(path):
     while not os.path.exists(path):
         await asyncio.sleep(0.01)
 
+def block_until(condition):
+    while not condition():
+        time.sleep(0.01)
+
+def shown():
+    return cell in displays and displays[cell].live
+
 class Log(logging.Handler):
     def emit(self, record):
         logged.append(record.getMessage())
@@ -80,14 +89,17 @@ get_ipython().events.register("pre_run_cell", pre_run_cell)
 get_ipython().events.register("post_run_cell", lambda r: pump.cell_finished(cell))
 """
 
+# A cell that blocks until it is shown, and until two files are there.
 BLOCKED = """
 wait("f-1", "f-2", "g-1")
-time.sleep(1.0)
+block_until(shown)
+block_until(lambda: os.path.exists({0!r}))
 settle("f-1")
 settle("g-1", outcome=Outcome.FAILED, error="KeyError")
-time.sleep(1.0)
+block_until(lambda: os.path.exists({1!r}))
 settle("f-2")
 """
+UNHINDERED = BLOCKED.format("/", "/")
 
 
 # Two lines; the cell awaits a first file, and after something happened another.
@@ -147,7 +159,6 @@ class Page:
         )
         (answer,) = self.kernel.poll(
             lambda: [a for a in self.sent("answer") if a["answer"] == request],
-            30,
             what=f"an answer to {what}",
         )
         return answer["said"]
@@ -177,27 +188,32 @@ def progress_widgets(kernel):
 
 
 def test_widget_changes_while_its_cell_blocks(cell_kernel):
-    result = cell_kernel.submit(BLOCKED)
+    paths = [cell_kernel.folder / f"blocked-{i}" for i in range(2)]
+    result = cell_kernel.submit(BLOCKED.format(*map(str, paths)))
     (widget,) = cell_kernel.poll(lambda: progress_widgets(cell_kernel))
     assert [line["pending"] for line in widget.state["state"]["lines"]] == [2, 1]
+    paths[0].touch()
     cell_kernel.poll(
         lambda: [line["pending"] for line in widget.state["state"]["lines"]] == [1, 0]
     )
     assert not result.done
     assert set(widget.parents) == {result.msg_id}
+    paths[1].touch()
     cell_kernel.wait(result)
 
 
 def test_text_and_html_stand_beside_the_widget(cell_kernel):
-    result = cell_kernel.submit(BLOCKED)
+    path = cell_kernel.folder / "beside"
+    result = cell_kernel.submit(BLOCKED.format(str(path), "/"))
     (output,) = cell_kernel.poll(lambda: result.displays)
     assert set(output.data) == {WIDGET, "text/plain", "text/html"}
     assert output.text.splitlines()[0].startswith("f  0/2")
+    path.touch()
     cell_kernel.wait(result)
 
 
 def test_cell_ends_with_static_output_and_no_widget(cell_kernel):
-    result = cell_kernel.ok(BLOCKED)
+    result = cell_kernel.ok(UNHINDERED)
     (output,) = result.displays
     assert set(output.data) == {"text/plain", "text/html"}
     f, g, blank, summary, *_errors = output.text.splitlines()
@@ -220,12 +236,11 @@ def test_background_task_updates_its_own_cell(cell_kernel):
     first = cell_kernel.ok(
         "mine = cell\n"
         'wait("late-1")\n'
-        "time.sleep(0.8)\n"
+        "block_until(shown)\n"
         "done = lambda: tracker.record([AwaitEvent(\n"
-        '    "settled", key("late-1"), mine, time.monotonic(), Outcome.RESOLVED)])\n'
-        "threading.Timer(1.0, done).start()"
+        '    "settled", key("late-1"), mine, time.monotonic(), Outcome.RESOLVED)])'
     )
-    cell_kernel.ok("time.sleep(0.1)")
+    cell_kernel.ok("done()")
     (output,) = first.displays
     cell_kernel.poll(lambda: WIDGET not in output.data)
     assert output.text.startswith("late  1/1")
@@ -343,7 +358,9 @@ def test_open_line_keeps_the_display_live(page, cell_kernel):
     page.ask("open", line="f")
     page.end()
     cell_kernel.poll(lambda: page.states().get(1) == RefState.RESOLVED)
-    cell_kernel.ok("time.sleep(1)")
+    # The pump has seen the end, and answers still.
+    page.ask("renew")
+    page.ask("renew")
     assert page.widget.open
     page.ask("close", line="f")
     cell_kernel.poll(lambda: not page.widget.open)
@@ -381,7 +398,7 @@ def test_messages_belong_to_the_cell(page, cell_kernel):
 
 
 def test_executed_notebook_holds_only_static_output(tmp_path):
-    path = write_notebook(tmp_path / "cells.ipynb", SETUP, BLOCKED)
+    path = write_notebook(tmp_path / "cells.ipynb", SETUP, UNHINDERED)
     notebook = execute_notebook(path)
     (output,) = notebook.cells[1].outputs
     assert set(output.data) == {"text/plain", "text/html"}

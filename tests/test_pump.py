@@ -120,7 +120,7 @@ def test_nothing_is_shown_before_the_delay(start_pump):
     began = time.monotonic()
     cells.awaited()
     shown = cells.display().shown[0][0]
-    assert 0.4 <= shown - began < 1.0
+    assert shown - began >= 0.4
 
 
 def test_a_quick_cell_shows_nothing(start_pump):
@@ -166,7 +166,6 @@ def test_with_an_endless_delay_only_progress_asked_for_is_shown(start_pump):
     cells = start_pump(delay=float("inf"))
     cells.start("unasked")
     cells.awaited(cell="unasked")
-    time.sleep(0.3)
     cells.start("asked")
     cells.pump.show_at_once("asked")
     cells.awaited(cell="asked")
@@ -240,7 +239,7 @@ def test_the_elapsed_time_is_sent_without_a_change(cells):
     cells.awaited()
     display = cells.display()
     first = display.shown[0][1].taken
-    poll(lambda: display.shown[-1][1].taken >= first + 1.0, 5)
+    poll(lambda: display.shown[-1][1].taken >= first + 1.0)
 
 
 def test_all_display_is_on_the_pumps_thread(cells):
@@ -263,7 +262,7 @@ def test_a_display_in_use_stays_live_until_it_is_let_go(cells):
     cells.settled()
     cells.pump.cell_finished("cell")
     count = len(display.shown)
-    poll(lambda: len(display.shown) > count, 5, what="a sign of life")
+    poll(lambda: len(display.shown) > count, what="a sign of life")
     assert not display.finished
     display.held = False
     cells.pump.look_at("cell")
@@ -341,9 +340,8 @@ def test_a_broken_display_does_not_stop_the_others(start_pump, caplog):
         for i in range(10):
             cells.awaited(b"%d" % i, cell="broken")
             cells.awaited(b"%d" % i, cell="cell")
-            time.sleep(0.03)
-        display = cells.display("cell")
-        poll(lambda: display.shown[-1][1].pending == 10)
+            shown = cells.display("cell").shown
+            poll(lambda i=i, shown=shown: shown[-1][1].pending == i + 1)
     assert len(caplog.records) == 1
 
 

@@ -58,7 +58,7 @@ class Tracked:
             return seen if seen is not None and condition(seen) else None
 
         try:
-            return poll(look, 30, what=what)
+            return poll(look, what=what)
         except AssertionError as error:
             raise AssertionError(f"{error}; seen: {seen}") from None
 
@@ -154,7 +154,7 @@ def test_unawaited_task_has_a_full_record(tracked, gate):
         (now,) = tracked.refs("hold")
         return now if now.started is not None and now.worker else None
 
-    record = poll(timed, 30, what="its times")
+    record = poll(timed, what="its times")
     assert record.submitted <= record.started <= record.ended
     assert record.attempt == 0
     assert record.node
@@ -227,7 +227,7 @@ def free_cpus():
 
 def test_pending_refs_show_why_they_wait(tracked, slow_actor):
     actor, path = slow_actor
-    poll(lambda: free_cpus() == 2, 30, what="both CPUs, which earlier tests have used")
+    poll(lambda: free_cpus() == 2, what="both CPUs, which earlier tests have used")
     held = [takes_cpu.remote(str(path)) for _ in range(5)]
     after = quick.remote(held[0])
     gpu = needs_gpu.remote()
@@ -289,7 +289,7 @@ def test_task_of_a_lost_node_says_so():
     done = run_script(
         """
         import time
-        import ray
+        import ray, harness.lean_ray
         from ray.cluster_utils import Cluster
         from ray_jupyter_async._display.reason_words import reason_words
         from ray_jupyter_async._tracking.cluster.poller import ClusterView

@@ -39,9 +39,12 @@ def say(path):
     ray.get(hold.remote(path))
     print("from a worker")
 
-def speak(path):
+def wait(path):
     while not os.path.exists(path):
         time.sleep(0.01)
+
+def speak(path):
+    wait(path)
     print("from a thread")
     print("to stderr", file=sys.stderr)
     logging.getLogger("kept").error("logged")
@@ -52,7 +55,7 @@ def speak(path):
 logging.getLogger("kept").addHandler(handler)
 """
 
-LOUD_INIT = rays.RAY_INIT.replace("log_to_driver=False", "log_to_driver=True")
+LOUD_INIT = rays.init_source(log_to_driver=True)
 
 SCRIPT = f"""
 import asyncio, os, time
@@ -149,7 +152,7 @@ ROW = r"^\S  hold +[▒·]+ +0/1 "
 
 def wait_for_row(terminal):
     # Lines like it may stand above: what earlier cells have left.
-    poll(lambda: re.search(ROW, (terminal.screen or [""])[-1]), 30, what="a row")
+    poll(lambda: re.search(ROW, (terminal.screen or [""])[-1]), what="a row")
 
 
 def prompt(terminal):
@@ -160,7 +163,7 @@ def prompt(terminal):
 
 
 def wait_for_prompt(terminal, after):
-    poll(lambda: prompt(terminal) > after, 30, what=f"a prompt after {after}")
+    poll(lambda: prompt(terminal) > after, what=f"a prompt after {after}")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_output_stands_above_the_rows(ipython):
         return set(lines[-len(said) - rows : -rows])
 
     # Below them the rows of say and hold, then what these have become and the prompt.
-    poll(lambda: above(2) == said, 20, what="what was written above two rows")
+    poll(lambda: above(2) == said, what="what was written above two rows")
     (ipython.folder / "heard").touch()
     wait_for_prompt(ipython, number)
     assert above(4) == said
@@ -252,13 +255,14 @@ def test_output_stands_above_the_rows(ipython):
 
 def test_debugger_has_the_terminal_to_itself(ipython):
     number = prompt(ipython)
-    gate = ipython.folder / "debugged"
-    ipython.type(f"progress([hold.remote({str(gate)!r})]); time.sleep(1); "
+    gate, shown = ipython.folder / "debugged", ipython.folder / "shown"
+    ipython.type(f"progress([hold.remote({str(gate)!r})]); wait({str(shown)!r}); "
                  "set_trace(); print(input('Name? '))\r")  # fmt: skip
     wait_for_row(ipython)
+    shown.touch()
     ipython.wait_to_see("^ipdb>$")
     ipython.type("p 40 + 2\r")
-    poll(lambda: ipython.screen[-3:] == ["ipdb> p 40 + 2", "42", "ipdb>"], 20)
+    poll(lambda: ipython.screen[-3:] == ["ipdb> p 40 + 2", "42", "ipdb>"])
     ipython.type("c\r")
     ipython.wait_to_see(r"^Name\?")
     ipython.type("Ann\r")
@@ -302,10 +306,11 @@ def test_terminal_progress_leaves_a_cell_to_the_extension(ipython):
 
 def test_background_await_leaves_the_prompt_alone(ipython):
     number = prompt(ipython)
-    gate = ipython.folder / "background"
+    gate, seen = ipython.folder / "background", ipython.folder / "seen"
     ipython.type(f"later = asyncio.ensure_future(hold.remote({str(gate)!r})); "
-                 "await asyncio.sleep(1.2)\r")  # fmt: skip
+                 f"await asyncio.to_thread(wait, {str(seen)!r})\r")  # fmt: skip
     wait_for_row(ipython)
+    seen.touch()
     wait_for_prompt(ipython, number)
     before = ipython.screen
     assert re.search(r"hold .* 0/1 ", "\n".join(before))

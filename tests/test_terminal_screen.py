@@ -111,7 +111,7 @@ def test_lines_make_way_for_output_and_input(script):
     assert terminal.screen == ["partial", "printed", "kept", "half a line"]
 
     def wait_for_last(*lines):
-        poll(lambda: terminal.screen[-len(lines) :] == [*lines], 20, what=str(lines))
+        poll(lambda: terminal.screen[-len(lines) :] == [*lines], what=str(lines))
 
     # The terminal answers the return key by itself, and some write past Python.
     terminal.type("\n")
@@ -135,7 +135,7 @@ def test_writers_below_the_streams_are_watched(script):
     terminal.wait_to_see("line two", 90)
 
     def wait_for_last(*lines):
-        poll(lambda: terminal.screen[-len(lines) :] == [*lines], 20, what=str(lines))
+        poll(lambda: terminal.screen[-len(lines) :] == [*lines], what=str(lines))
 
     wait_for_last("LONG", "", "line one", "line two")
     assert terminal.screen[-5] == "X" * 30
@@ -177,7 +177,7 @@ print([captured.getvalue()], sys.stdout is stdout)
 def test_others_may_draw_and_redirect(script):
     terminal = script(OTHERS)
     terminal.wait_to_see("theirs 2", 90)
-    poll(lambda: terminal.screen == ["theirs 1", "theirs 2"], 20)
+    poll(lambda: terminal.screen == ["theirs 1", "theirs 2"])
     terminal.type("\n")
     assert terminal.wait_for_end() == 0
     written = [line for line in terminal.screen if line]
@@ -198,7 +198,7 @@ def test_lines_fit_a_terminal_that_is_resized(script):
     terminal = script(RESIZED)
     poll(lambda: terminal.screen == ["", *["-" * 99] * 38], 90)
     terminal.resize(20, 60)
-    poll(lambda: terminal.screen == ["", *["-" * 59] * 18], 20)
+    poll(lambda: terminal.screen == ["", *["-" * 59] * 18])
 
 
 # The same lines on terminals that can do less.

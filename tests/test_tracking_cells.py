@@ -46,7 +46,7 @@ def shown_line(kernel, name, **counts):
                     return line
         return None
 
-    return kernel.poll(look, 20, what=f"a line {name} with {counts}")
+    return kernel.poll(look, what=f"a line {name} with {counts}")
 
 
 def static(result):
@@ -124,7 +124,6 @@ def test_error_of_ray_get_shows_the_cells_lines(cells, tmp_path):
     assert result.status == "error"
     cells.poll(
         lambda: cells.ok("print(*tracebacks('divide'))").stdout.count("in a cell"),
-        20,
         what="the traceback",
     )
     told = cells.ok("print(*tracebacks('divide'))").stdout
@@ -157,7 +156,7 @@ def test_shown_cell_follows_tasks_left_behind(cells, tmp_path):
     shown_line(cells, "awaited", resolved=1)
     assert shown_line(cells, "left", pending=1)
     second.touch()
-    cells.poll(lambda: not shown(cells), 20, what="the display to end")
+    cells.poll(lambda: not shown(cells), what="the display to end")
     assert "left" in static(result)
     cells.ok("del left")
 
@@ -181,7 +180,7 @@ def test_generator_counts_its_task_and_its_items(cells):
         )
         return told.stdout.splitlines()[-1]
 
-    cells.poll(lambda: counts() == "4 4 0 0", 20, what="4 refs to be done")
+    cells.poll(lambda: counts() == "4 4 0 0", what="4 refs to be done")
 
 
 def test_progress_without_refs_shows_all_that_runs(cells, tmp_path):
@@ -190,9 +189,9 @@ def test_progress_without_refs_shows_all_that_runs(cells, tmp_path):
     result = cells.ok("progress()")
     shown_line(cells, "early", pending=1)
     path.touch()
-    cells.poll(lambda: not shown(cells), 20, what="the display to end")
+    cells.poll(lambda: not shown(cells), what="the display to end")
     # Its ref was dropped: only the task's event says that it is a value.
-    cells.poll(lambda: "early  1/1" in static(result), 20, what="the outcome")
+    cells.poll(lambda: "early  1/1" in static(result), what="the outcome")
 
 
 def test_ray_refs_prints_a_table(cells, tmp_path):
@@ -272,7 +271,7 @@ def test_object_store_frees_what_was_tracked(cells, tmp_path):
         "    return np.ones(10_000_000, np.uint8)"
     )
     # Earlier tests have dropped theirs a moment ago.
-    cells.poll(lambda: stored() < 1_000_000, 30, what="an empty store")
+    cells.poll(lambda: stored() < 1_000_000, what="an empty store")
     path = tmp_path / "end"
     result = cells.submit(
         f"arrays = [make.remote({str(path)!r}) for _ in range(20)]\n"
@@ -292,7 +291,7 @@ def test_object_store_frees_what_was_tracked(cells, tmp_path):
     cells.ok("ray.get(arrays); ray.wait(arrays, num_returns=40); progress(arrays);")
     assert stored() > 400_000_000
     cells.ok("del arrays; gc.collect();")
-    cells.poll(lambda: stored() < 1_000_000, 30, what="the store to give back 400 MB")
+    cells.poll(lambda: stored() < 1_000_000, what="the store to give back 400 MB")
     # The records are still there, in both cells; each ref counts once.
     assert cells.ok("print(lines()['make'].done)").stdout == "20\n"
 

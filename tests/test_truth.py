@@ -24,7 +24,7 @@ ROWS = {
     row: group for group, table in GROUPS.items() for way in table for row in way.rows
 }
 
-INIT = f"{rays.RAY_INIT.replace('num_cpus=2', 'num_cpus=4')};"
+INIT = f"{rays.init_source(num_cpus=4)};"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from harness.truth import faults
 from harness.truth.running import begin, shown_by
 
 CLUSTER = """
+import ray, harness.lean_ray
 from ray.cluster_utils import Cluster
 cluster = Cluster(
     initialize_head=True,

@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from harness.gate import Gate
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async import UnknownRefError, as_completed
@@ -228,8 +228,7 @@ def test_leaving_the_loop_drops_the_rest(gates):
             break
         del pending
         gc.collect()
-        await asyncio.sleep(0.05)
-        await asyncio.to_thread(poll, lambda: local_references(key) == 0, 2.0)
+        await asyncio.to_thread(poll, lambda: local_references(key) == 0)
 
     run(main())
 
@@ -246,20 +245,20 @@ def test_closing_can_cancel_the_tasks(ray_session):
 
     async def main():
         completed = as_completed([ref], cancel_task=True)
-        await asyncio.sleep(0.2)
+        await until_read()
         completed.close()
         assert [given async for given in completed] == []
 
     run(main())
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=10)
+        ray.get(ref, timeout=60)
 
 
 def test_cancelling_a_step_loses_nothing(gates):
     async def main():
         completed = as_completed([gates[0].hold("kept")], with_results=True)
         step = asyncio.ensure_future(anext(completed))
-        await asyncio.sleep(0.1)
+        await until_read()
         step.cancel()
         with pytest.raises(asyncio.CancelledError):
             await step

@@ -10,7 +10,7 @@ import time
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.rays import RAY_INIT, run_script
 from ray_jupyter_async import UnknownRefError, as_future, patched
 
@@ -79,7 +79,7 @@ def test_ray_errors_are_raised_unchanged(ray_session, gate):
 
     async def main():
         future = as_future(ref)
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(gate.wait_begun)
         ray.cancel(ref, force=True)
         with pytest.raises(
             (ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)
@@ -242,7 +242,7 @@ def test_unknown_ref_fails_alone_in_its_batch(ray_session):
     async def main():
         return await asyncio.gather(*map(as_future, refs), return_exceptions=True)
 
-    one, nil, two, made_up = run(main(), timeout=5)
+    one, nil, two, made_up = run(main())
     assert (one, two) == (1, 2)
     assert isinstance(nil, UnknownRefError)
     assert isinstance(made_up, UnknownRefError)
@@ -286,7 +286,7 @@ def test_pending_awaits_of_one_ref_all_resolve(ray_session, gate):
     async def main():
         ref = gate.hold("v")
         futures = [as_future(ref) for _ in range(4)]
-        await asyncio.sleep(0.3)
+        await until_read()
         futures += [as_future(ref) for _ in range(4)]
         gate.open()
         return await asyncio.gather(*futures)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import ray
 
 from harness.loops import run
+from harness.polling import poll
 from ray_jupyter_async import CancelOutcome, cancel
 
 
 @ray.remote(num_cpus=0)
-def spin():
+def spin(begun=os.devnull):
+    Path(begun).touch()
     for _ in range(3000):
         time.sleep(0.01)
 
 
 @ray.remote(num_cpus=0)
-def sleep_in_c():
+def sleep_in_c(begun):
+    Path(begun).touch()
     time.sleep(30)
 
 
 @ray.remote(num_cpus=0)
 class Actor:
-    async def spin(self):
+    async def spin(self, begun):
         import asyncio
 
+        Path(begun).touch()
         await asyncio.sleep(30)
 
 
@@ -34,14 +40,15 @@ def outcomes(report):
     return [part.outcome for part in report]
 
 
-def test_tasks_and_actor_methods_are_cancelled(ray_session):
+def test_tasks_and_actor_methods_are_cancelled(ray_session, tmp_path):
     actor = Actor.remote()
-    refs = [spin.remote(), actor.spin.remote()]
-    ray.wait(refs, timeout=1)  # let them begin
+    begun = [tmp_path / "task", tmp_path / "method"]
+    refs = [spin.remote(begun[0]), actor.spin.remote(begun[1])]
+    poll(lambda: all(path.exists() for path in begun))
     assert outcomes(run(cancel(refs))) == [CancelOutcome.REQUESTED] * 2
     for ref in refs:
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            ray.get(ref, timeout=15)
+            ray.get(ref, timeout=60)
 
 
 def test_single_ref_is_accepted(ray_session):
@@ -56,20 +63,22 @@ def test_ready_ref_is_reported(ray_session):
     assert "exists already" in part.reason
 
 
-def test_force_ends_a_task_in_c_code(ray_session):
-    ref = sleep_in_c.remote()
-    ray.wait([ref], timeout=1)
+def test_force_ends_a_task_in_c_code(ray_session, tmp_path):
+    begun = tmp_path / "begun"
+    ref = sleep_in_c.remote(begun)
+    poll(begun.exists)
     assert outcomes(run(cancel(ref, force=True))) == [CancelOutcome.REQUESTED]
     with pytest.raises(
         (ray.exceptions.WorkerCrashedError, ray.exceptions.TaskCancelledError)
     ):
-        ray.get(ref, timeout=15)
+        ray.get(ref, timeout=60)
 
 
-def test_forced_actor_method_is_refused_alone(ray_session):
+def test_forced_actor_method_is_refused_alone(ray_session, tmp_path):
     actor = Actor.remote()
-    refs = [actor.spin.remote(), sleep_in_c.remote()]
-    ray.wait(refs, timeout=1)
+    begun = [tmp_path / "method", tmp_path / "task"]
+    refs = [actor.spin.remote(begun[0]), sleep_in_c.remote(begun[1])]
+    poll(lambda: all(path.exists() for path in begun))
     refused, done = run(cancel(refs, force=True))
     assert refused.outcome is CancelOutcome.REFUSED
     assert "force" in refused.reason

@@ -9,7 +9,7 @@ import weakref
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async import as_future, patched
@@ -31,7 +31,7 @@ def test_task_keeps_running(ray_session, tmp_path):
 
     async def main():
         future = as_future(ref)
-        await asyncio.sleep(0.1)
+        await until_read()
         assert future.cancel()
         with pytest.raises(asyncio.CancelledError):
             await future
@@ -40,21 +40,21 @@ def test_task_keeps_running(ray_session, tmp_path):
     assert ray.get(ref) == "written"
 
 
-def test_cancel_task_cancels_the_task(ray_session, tmp_path):
-    ref = write_after.remote(str(tmp_path / "done"), 20)
+def test_cancel_task_cancels_the_task(ray_session, gate):
+    ref = gate.hold()
 
     async def main():
         future = as_future(ref, cancel_task=True)
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(gate.wait_begun)
         future.cancel()
 
     run(main())
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=10)
+        ray.get(ref, timeout=60)
 
 
-def test_cancelled_coroutine_can_cancel_the_task(ray_session, tmp_path):
-    ref = write_after.remote(str(tmp_path / "done"), 20)
+def test_cancelled_coroutine_can_cancel_the_task(ray_session, gate):
+    ref = gate.hold()
 
     async def main():
         with pytest.raises(asyncio.TimeoutError):
@@ -62,7 +62,7 @@ def test_cancelled_coroutine_can_cancel_the_task(ray_session, tmp_path):
 
     run(main())
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=10)
+        ray.get(ref, timeout=60)
 
 
 def test_done_future_does_not_cancel_the_task(ray_session):
@@ -81,7 +81,7 @@ def test_one_of_several_awaits_is_cancelled_alone(ray_session, gate):
     async def main():
         ref = gate.hold("kept")
         first, second = as_future(ref), as_future(ref)
-        await asyncio.sleep(0.1)
+        await until_read()
         first.cancel()
         gate.open()
         return first.cancelled(), await second
@@ -93,7 +93,7 @@ def test_future_can_be_cancelled_at_once(ray_session, gate):
     async def main():
         future = as_future(gate.hold())
         future.cancel()
-        await asyncio.sleep(0.1)
+        await until_read()
         assert future.cancelled()
 
     run(main())
@@ -105,14 +105,13 @@ def test_cancelled_await_drops_its_ref_at_once(ray_session, gate):
         key = ref.binary()
         future = as_future(ref)
         del ref
-        # By then it is registered with Ray or with the waiter.
-        await asyncio.sleep(0.3)
+        await until_read()
         assert local_references(key) > 0
         future.cancel()
         assert future.ref is None
         # On older Ray a waiter thread drops it after its round.
         await asyncio.to_thread(
-            poll, lambda: local_references(key) == 0, 2.0, what="the ref is dropped"
+            poll, lambda: local_references(key) == 0, what="the ref is dropped"
         )
 
     run(main())
@@ -128,7 +127,7 @@ def test_resolved_future_keeps_no_ref(ray_session):
         await asyncio.sleep(0)
         assert future.ref is None
         await asyncio.to_thread(
-            poll, lambda: local_references(key) == 0, 2.0, what="the ref is dropped"
+            poll, lambda: local_references(key) == 0, what="the ref is dropped"
         )
 
     run(main())
@@ -148,7 +147,7 @@ def test_values_are_not_kept_after_delivery(ray_session):
             return watch() is None
 
         # The reader that loaded it drops it a moment later.
-        await asyncio.to_thread(poll, gone, 2.0, what="the value is dropped")
+        await asyncio.to_thread(poll, gone, what="the value is dropped")
 
     run(main())
 
@@ -158,7 +157,7 @@ def test_timeout_ends_the_await_in_time(ray_session, gate):
         with patched(), pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(gate.hold(), 0.2)
 
-    run(main(), timeout=5)
+    run(main())
 
 
 def test_cancelled_gather_cancels_its_awaits(ray_session, gate):
@@ -166,7 +165,7 @@ def test_cancelled_gather_cancels_its_awaits(ray_session, gate):
         refs = [gate.hold(i) for i in range(3)]
         futures = [as_future(ref) for ref in refs]
         everything = asyncio.gather(*futures)
-        await asyncio.sleep(0.1)
+        await until_read()
         everything.cancel()
         with pytest.raises(asyncio.CancelledError):
             await everything

@@ -11,7 +11,7 @@ import weakref
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async import as_future, patched
@@ -38,7 +38,7 @@ def test_many_loops_await_one_ref(ray_session, gate):
 
     async def main():
         future = as_future(ref)
-        await asyncio.sleep(0.1)
+        await until_read()
         await asyncio.get_running_loop().run_in_executor(None, waiting.wait)
         results.append(await future)
 
@@ -116,7 +116,7 @@ def test_closing_a_loop_drops_its_pending_awaits(ray_session, gate):
     ref = gate.hold()
     key = ref.binary()
     future = as_future(ref)
-    loop.run_until_complete(asyncio.sleep(0.3))
+    loop.run_until_complete(until_read())
     watch = weakref.ref(future)
     asyncio.set_event_loop(None)
     loop.close()
@@ -126,14 +126,14 @@ def test_closing_a_loop_drops_its_pending_awaits(ray_session, gate):
         gc.collect()
         return watch() is None and local_references(key) == 0
 
-    poll(gone, 3.0, what="the future and its ref are gone")
+    poll(gone, what="the future and its ref are gone")
 
 
 def test_result_for_a_closed_loop_is_dropped(ray_session, gate):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     future = as_future(gate.hold(1))
-    loop.run_until_complete(asyncio.sleep(0.1))
+    loop.run_until_complete(until_read())
     asyncio.set_event_loop(None)
     loop.close()
     gate.open()
@@ -158,7 +158,7 @@ def test_finished_loop_leaves_no_converter(ray_session):
 
     run(main())
     # The reader that woke the loop drops it a moment later.
-    poll(gone, 5)
+    poll(gone)
 
 
 def test_threads_end_within_a_second_of_the_work(ray_session):
@@ -166,14 +166,15 @@ def test_threads_end_within_a_second_of_the_work(ray_session):
         return await as_future(ray.put(1))
 
     run(main())
-    poll(lambda: readers._threads == 0, 1.0, what="the readers have ended")
+    poll(lambda: readers._threads == 0, what="the readers have ended")
 
     def ours():
         return [t.name for t in threading.enumerate() if t.name.startswith("ray-await")]
 
-    poll(lambda: not ours(), 1.0, what="all our threads have ended")
+    poll(lambda: not ours(), what="all our threads have ended")
 
 
+@pytest.mark.leaks("libuv's first loop opens a pipe for signals")
 def test_uvloop(ray_session):
     uvloop = pytest.importorskip("uvloop")
 

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import time
-from pathlib import Path
 
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
+from harness.polling import poll
 from ray_jupyter_async import map as ray_map
 from ray_jupyter_async import patched, stream
 
@@ -165,18 +165,20 @@ def test_source_error_ends_the_iteration(ray_session, ordered):
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_late_source_error_is_not_reported(ray_session, ordered):
-    async def broken(taken):
+    async def broken(taken, raised):
         yield 3
         await taken.wait()
+        raised.set()
         raise ZeroDivisionError
 
     async def main():
-        taken = asyncio.Event()
-        results = ray_map(square, broken(taken), max_in_flight=2, ordered=ordered)
+        taken, raised = asyncio.Event(), asyncio.Event()
+        source = broken(taken, raised)
+        results = ray_map(square, source, max_in_flight=2, ordered=ordered)
         async with contextlib.aclosing(results):
             await anext(results)
             taken.set()
-            await asyncio.sleep(0.05)
+            await raised.wait()
 
     run(main())
 
@@ -204,26 +206,31 @@ def test_errors_are_returned_as_results(ray_session, ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_leaving_early_can_cancel_tasks(ray_session, tmp_path, ordered):
-    @ray.remote(num_cpus=0)
-    def write(path):
-        for _ in range(50):
-            time.sleep(0.01)
-        Path(path).touch()
+def test_leaving_early_can_cancel_tasks(ray_session, gate, ordered):
+    class Held:
+        def __init__(self):
+            self.refs = []
 
-    async def main(kind, cancel_task):
-        paths = [str(tmp_path / f"{kind}{i}") for i in range(2)]
+        def remote(self, value):
+            self.refs.append(gate.hold(value))
+            return self.refs[-1]
+
+    async def leave(held, cancel_task):
         results = ray_map(
-            write, paths, max_in_flight=2, ordered=ordered, cancel_task=cancel_task
+            held, range(2), max_in_flight=2, ordered=ordered, cancel_task=cancel_task
         )
         async with contextlib.aclosing(results):
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(anext(results), 0.2)
 
-    run(main("left", False))
-    run(main("cancelled", True))
-    ray.get(nap.remote(1.5))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["left0", "left1"]
+    left, cancelled = Held(), Held()
+    run(leave(left, False))
+    run(leave(cancelled, True))
+    for ref in cancelled.refs:
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            ray.get(ref, timeout=60)
+    gate.open()
+    assert ray.get(left.refs, timeout=60) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -257,14 +264,24 @@ class TestStream:
 
         assert run(main()) == [0, 1, 2]
 
-    def test_prefetch_limits_what_is_fetched(self, ray_session):
-        generator = count_to.remote(30)
+    def test_prefetch_limits_what_is_fetched(self, ray_session, tmp_path):
+        ended = tmp_path / "ended"
+
+        @ray.remote(num_cpus=0)
+        def count():
+            for i in range(30):  # noqa: UP028 - Ray does not run `yield from` of a range
+                yield i
+            ended.touch()
+
+        generator = count.remote()
 
         async def main():
             values = stream(generator, prefetch=3)
             async with contextlib.aclosing(values):
                 first = await anext(values)
-                await asyncio.sleep(0.5)
+                # All could have been fetched by then.
+                await asyncio.to_thread(poll, ended.exists)
+                await until_read()
             # The generator still yields the rest.
             with patched():
                 return first, await (await anext(generator))

@@ -6,8 +6,9 @@ from harness.rays import run_script
 
 # Two nodes on this machine, each with an object store of its own.
 CLUSTER = """
-import asyncio, time
-import ray
+import asyncio
+import ray, harness.lean_ray
+from harness.polling import poll
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ray_jupyter_async import as_future, as_completed, gather, wait
@@ -60,10 +61,7 @@ async def main():
     ready, _ = await wait([ref], timeout=60)
     print("here at once", looked == [ref], "later", ready == [ref])
     # A moment later the pulling node reports the new location to the owner.
-    until = time.monotonic() + 10
-    while nodes_of(ref) < 2 and time.monotonic() < until:
-        time.sleep(0.05)
-    print("here on", nodes_of(ref), "nodes")
+    poll(lambda: nodes_of(ref) == 2)
     print("value", len(await as_future(ref)))
 
 asyncio.run(main())
@@ -76,6 +74,5 @@ asyncio.run(main())
         "small [b'', 'here'] first True",
         "large 400000000",
         "here at once False later True",
-        "here on 2 nodes",
         "value 20000000",
     ]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from ray_jupyter_async import as_future
 from ray_jupyter_async._awaiting.events import (
     Outcome,
@@ -48,13 +48,16 @@ def test_await_and_its_end_are_observed(ray_session, events):
 
 
 def test_cancelled_await_is_observed(ray_session, events, gate):
+    ref = gate.hold()
+
     async def main():
-        future = as_future(gate.hold())
-        await asyncio.sleep(0.2)
+        future = as_future(ref)
+        await until_read()
         future.cancel()
 
     run(main())
-    assert [event.outcome for event in events] == [None, Outcome.CANCELLED]
+    outcomes = [event.outcome for event in events if event.key == ref.binary()]
+    assert outcomes == [None, Outcome.CANCELLED]
 
 
 def test_failing_observer_affects_no_await(ray_session, caplog):

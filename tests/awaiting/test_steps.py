@@ -10,7 +10,7 @@ import weakref
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.polling import poll
 from harness.references import local_references
 from ray_jupyter_async import as_completed, stream
@@ -40,7 +40,11 @@ class Held:
         self.remote = gate.hold
 
 
-@pytest.fixture(params=["in order", "unordered", "stream", "as_completed"])
+PINNED = pytest.mark.leaks("Ray pins an await of an item that never comes to exist")
+KINDS = ["in order", "unordered", pytest.param("stream", marks=PINNED), "as_completed"]
+
+
+@pytest.fixture(params=KINDS)
 def iteration(request, ray_session, gate, tmp_path):
     """Make an iteration over 0, 1 and 2, which come when the gate is opened."""
 
@@ -92,7 +96,7 @@ def test_concurrent_step_raises(iteration, gate):
     async def main():
         results = iteration()
         first = asyncio.ensure_future(anext(results))
-        await asyncio.sleep(0.05)
+        await until_read()
         with pytest.raises(RuntimeError, match="one task at a time"):
             await anext(results)
         gate.open()
@@ -106,7 +110,7 @@ def test_closing_ends_the_iteration(iteration, way):
     async def main():
         results = iteration()
         step = asyncio.ensure_future(anext(results))
-        await asyncio.sleep(0.05)
+        await until_read()
         if way == "close":
             results.close()
         elif way == "aclose":
@@ -139,8 +143,7 @@ def test_dropping_an_iteration_drops_its_refs(ray_session, gate):
             await asyncio.wait_for(anext(results), 0.1)
         del results
         gc.collect()
-        await asyncio.sleep(0.05)
-        await asyncio.to_thread(poll, lambda: not any(map(local_references, made)), 2.0)
+        await asyncio.to_thread(poll, lambda: not any(map(local_references, made)))
 
     run(main())
 
@@ -168,7 +171,7 @@ def test_value_is_held_no_longer_than_its_step(ray_session, kind):
             gc.collect()
             return watch() is None
 
-        await asyncio.to_thread(poll, gone, 5.0)
+        await asyncio.to_thread(poll, gone)
         assert type(await anext(results)).__name__ == "Value"
 
     run(main())

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import ray
 
-from harness.loops import run
+from harness.loops import run, until_read
 from ray_jupyter_async import UnknownRefError, wait
 
 
@@ -25,7 +25,7 @@ def test_num_returns_refs_are_awaited(ray_session, gate):
 
     async def main():
         waiting = asyncio.ensure_future(wait(refs, num_returns=3))
-        await asyncio.sleep(0.1)
+        await until_read()
         assert not waiting.done()
         gate.open()
         return await waiting
@@ -84,7 +84,7 @@ def test_object_must_exist_without_fetch_local(ray_session, gate):
 
     async def main():
         waiting = asyncio.ensure_future(wait([pending], fetch_local=False))
-        await asyncio.sleep(0.3)
+        await until_read()
         assert not waiting.done()
         gate.open()
         return await waiting
@@ -130,7 +130,7 @@ def test_unknown_ref_is_an_error_at_once(ray_session, timeout):
         with pytest.raises(UnknownRefError):
             await wait([ray.ObjectRef.from_random()], timeout=timeout)
 
-    run(main(), timeout=5)
+    run(main())
 
 
 def test_asyncio_wait_accepts_futures_of_refs(ray_session, gate):

@@ -67,7 +67,7 @@ def test_crash_is_described_by_its_kind(ray_session):
     ready = []
     ref = crash.remote()
     watch_ready([ref], lambda key, what: ready.append(what), refuse)
-    poll(lambda: ready, 20)
+    poll(lambda: ready)
     assert ready[0].error == "worker died"
 
 

@@ -69,7 +69,7 @@ _IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
 
 
 def chromium_path() -> str | None:
-    """Give the system's Chromium; None for the one Playwright brings."""
+    """Return the system's Chromium; None for the one that Playwright brings."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         path = shutil.which(name)
         if path:
@@ -78,7 +78,7 @@ def chromium_path() -> str | None:
 
 
 class Lab:
-    """What a user has: a server with notebooks, and pages that show them.
+    """A server with notebooks, and pages that show them.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Lab:
         Errors that any page wrote to its console or left uncaught, and failed
         requests.
     outside_requests : list of str
-        What a page asked of any other host; it is refused.
+        What a page requested from any other host; refused.
     """
 
     def __init__(self, server: LabServer, browser: Browser, notebooks: Path) -> None:
@@ -160,7 +160,7 @@ class Lab:
         if not kernel:
             page.locator(".jp-Dialog button", has_text="No Kernel").click()
             return notebook
-        # The indicator says idle also while there is no kernel yet.
+        # The indicator shows idle also while there is no kernel yet.
         notebook.poll(
             lambda: self._has_kernel(name),
             60,
@@ -218,7 +218,7 @@ class NotebookPage:
         self.page = page
 
     def wait_idle(self, timeout: float = 60.0) -> None:
-        """Wait until the kernel's indicator says idle (seconds)."""
+        """Wait until the kernel's indicator shows idle (seconds)."""
         self.page.locator(_IDLE).first.wait_for(
             state="attached", timeout=timeout * 1000
         )
@@ -226,13 +226,13 @@ class NotebookPage:
     def poll(
         self,
         predicate: Callable[[], T],
-        timeout: float = 10.0,
+        timeout: float = 30.0,
         *,
         what: str | None = None,
     ) -> T:
-        """Wait until `predicate` gives something true; see `harness.polling`.
+        """Wait until `predicate` returns something true; see `harness.polling`.
 
-        The page's requests go through this process, so it must not just sleep.
+        The page's requests go through this process, so it must not sleep.
         """
         return poll(
             predicate,
@@ -270,11 +270,11 @@ class NotebookPage:
         self.command("docmanager:save")
 
     def cell(self, index: int) -> Locator:
-        """Give a cell, counted from 0 over code and Markdown alike."""
+        """Return a cell, counted from 0 over code and Markdown alike."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
     def outputs(self, index: int) -> Locator:
-        """Give the output area of a cell."""
+        """Return the output area of a cell."""
         return self.cell(index).locator(".jp-OutputArea").first
 
     def resize(self, width: int, height: int = 900) -> None:
@@ -300,7 +300,7 @@ class NotebookPage:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def is_dark(self) -> bool:
-        """Tell whether the page's theme is a dark one."""
+        """Whether the page's theme is dark."""
         return self.page.locator("body").get_attribute("data-jp-theme-light") == "false"
 
     def evaluate(self, expression: str, argument: Any = None) -> Any:
@@ -310,7 +310,7 @@ class NotebookPage:
 
 @contextlib.contextmanager
 def open_browser(server: LabServer, notebooks: Path) -> Iterator[Lab]:
-    """Give an empty browser on a server; closed afterwards, Playwright too."""
+    """Open an empty browser on a server; close it, and Playwright, afterwards."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(), args=_FLAGS

@@ -29,14 +29,14 @@ START_SECONDS = 90.0
 _SERVER = """
     import pathlib, sys, threading
 
-    import ray
+    import ray, harness.lean_ray
     from ray.util.client.server import server
 
     info = ray.init(**{arguments!r})
-    # A port of the kernel's choice cannot be asked for: Ray does not tell it.
+    # Port 0 is of no use: Ray does not publish the port that it then has.
     handle = server.serve("127.0.0.1", {port}, lambda *_, **__: info)
-    # As if one more client never left: with its last one the server shuts its
-    # Ray down, and the next would have to wait for another.
+    # Count one client more, for ever: without clients the server shuts its Ray
+    # down, and the next client would wait for another.
     handle.data_servicer.num_clients += 1
     pathlib.Path({ready!r}).touch()
     sys.stdin.read()  # ends when the tests close it, or die
@@ -73,9 +73,9 @@ class ClientServer:
 
 @contextlib.contextmanager
 def running_client_server() -> Iterator[ClientServer]:
-    """Start a server on a free port, and shut it and its Ray down afterwards."""
+    """Start a server on a free port; shut it and its Ray down afterwards."""
     with rays.short_folder() as folder:
-        port = _free_port()
+        port = rays.free_port()
         ready = folder / "ready"
         log = folder / "server.log"
         arguments = {**rays.INIT_ARGUMENTS, "_temp_dir": str(folder)}
@@ -186,9 +186,3 @@ def _forward(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -17,13 +17,14 @@ MANY = 100
 
 @ray.remote
 def echo(value: Any = None) -> Any:
-    """Give the argument back."""
+    """Return the argument."""
     return value
 
 
 @ray.remote(num_cpus=0)
-def run_for(seconds: float) -> None:
-    """Run that long, in steps that a cancel can end."""
+def run_for(seconds: float, begun: str = os.devnull) -> None:
+    """Make a file, and run that long, in steps that a cancel can end."""
+    Path(begun).touch()
     for _ in range(int(seconds * 100)):
         time.sleep(0.01)
 
@@ -54,7 +55,7 @@ def unloadable() -> Any:
 
 
 async def settled(refs: list[Any]) -> list[Any]:
-    """Let the server have all of them ready, through Ray's own `wait`."""
+    """Wait with Ray's own `wait` until all are ready."""
     await asyncio.to_thread(ray.wait, refs, num_returns=len(refs), timeout=30)
     return refs
 
@@ -64,24 +65,24 @@ class Holder:
     """Where the calls of gates wait."""
 
     def hold(self, path: Path, value: Any) -> Any:
-        """Give `value` once the file is there."""
+        """Return `value` once the file is there."""
         while not path.exists():
             time.sleep(0.01)
         return value
 
 
 class ActorGate:
-    """Calls that are pending until it is opened: of one actor, one process.
+    """Makes calls that are pending until it is opened, all in one process.
 
-    `harness.gate.Gate` has a process for each of its tasks, too many for the
+    `harness.gate.Gate` has a process for each of its tasks: too many for the
     thousand that wait here.
 
     Parameters
     ----------
     holder
-        A `Holder`; any number of gates may share it, one after the other.
+        A `Holder`; gates may share it, one after the other.
     folder
-        Where the gate's file is made; a gate a folder.
+        Where it makes its file; each gate has a folder of its own.
     """
 
     def __init__(self, holder: Any, folder: Path) -> None:
@@ -89,7 +90,7 @@ class ActorGate:
         self._file = folder / "open"
 
     def hold(self, value: Any = None) -> Any:
-        """Call the actor: gives `value` once the gate is open."""
+        """Call the actor, which returns `value` once the gate is open."""
         return self._holder.hold.remote(self._file, value)
 
     def open(self) -> None:

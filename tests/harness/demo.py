@@ -26,7 +26,7 @@ def read_demo(name: str) -> Any:
 
 @functools.cache
 def executed_cells(name: str) -> dict[str, Any]:
-    """Give a notebook's executed cells by their ids.
+    """Return a notebook's executed cells by their ids.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def executed_cells(name: str) -> dict[str, Any]:
 
 @functools.cache
 def _matplotlib_folder() -> str:
-    """Give matplotlib's folder, with its list of fonts, which takes long to make."""
+    """Return matplotlib's folder, with its list of fonts, which takes long to make."""
     from matplotlib import font_manager, get_configdir
 
     del font_manager

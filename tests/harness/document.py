@@ -29,5 +29,5 @@ tasks = [async_api.as_future(f.remote()) for i in range(4)]
 results = loop.run_until_complete(asyncio.gather(*tasks))
 """
 
-#: What a task of it gives.
+#: The value of a task of it.
 DOCUMENT_VALUE = {"key1": ["value"]}

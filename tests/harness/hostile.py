@@ -1,4 +1,4 @@
-"""Texts that try to be more than text, and how to see whether one succeeded.
+"""Texts that try to be more than text, and checks that none succeeded.
 
 The set is the same for every place that shows something. A kernel of a test imports a
 copy of this file, so nothing of the package is needed here.
@@ -51,7 +51,7 @@ def _hostile(method: str) -> Any:
 
 
 class HostileStr(str):
-    """A string of which nothing may be asked."""
+    """A string whose methods fail."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """A real ipykernel in a process of its own, driven through jupyter_client.
 
-Starting it, sending to it, and hearing all it says while it says it; what the
-messages amount to is in `harness.results`. No fixture is here.
+Starts it, sends to it and receives its messages as they come; `harness.results`
+merges them. No fixture is here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TICK_MS = 10
 
 
 class Kernel:
-    """A running kernel and everything it has said.
+    """A running kernel and all its messages.
 
     A collector thread reads all its channels, so a test can look at a cell's
     outputs and at widgets while the cell still runs (`poll`). Every method may
@@ -62,7 +62,7 @@ class Kernel:
         self.folder = folder
         self.record = Record()
         self._log = folder / "kernel.log"
-        # Guards the record, and tells that a message came.
+        # Guards the record, and is notified of each message.
         self._changed = threading.Condition(threading.RLock())
         # A zmq socket must not be used by two threads at once.
         self._sockets = threading.Lock()
@@ -98,8 +98,6 @@ class Kernel:
         )
         self._collector.start()
 
-    # What a test asks.
-
     @property
     def pid(self) -> int:
         """The kernel's process id."""
@@ -112,7 +110,7 @@ class Kernel:
 
     @property
     def log(self) -> str:
-        """What its process wrote past ipykernel, to its file descriptors."""
+        """What its process wrote to its file descriptors, past ipykernel."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     @property
@@ -121,7 +119,7 @@ class Kernel:
         return self.record.comms
 
     def widgets(self, **state: Any) -> list[Comm]:
-        """Give the open widgets whose state has these values, oldest first.
+        """Return the open widgets whose state has these values, oldest first.
 
         For example ``kernel.widgets(_model_name="AnyModel")``.
         """
@@ -153,7 +151,7 @@ class Kernel:
             return self.record.result(msg_id)
 
     def wait(self, result: Result, timeout: float = 60.0) -> Result:
-        """Wait until a submitted cell has ended, and give its result."""
+        """Wait until a submitted cell has ended, and return its result."""
         self.poll(lambda: result.done, timeout, what="the cell to end", of=result)
         return result
 
@@ -170,12 +168,12 @@ class Kernel:
     def poll(
         self,
         predicate: Callable[[], T],
-        timeout: float = 10.0,
+        timeout: float = 30.0,
         *,
         what: str | None = None,
         of: Result | None = None,
     ) -> T:
-        """Wait until `predicate` gives something true, and return that.
+        """Wait until `predicate` returns something true, and return that.
 
         It is called at each message of the kernel, with the record held still.
 
@@ -215,7 +213,7 @@ class Kernel:
                 )
 
     def interrupt(self) -> float:
-        """Press Stop, and give the ``time.monotonic()`` of that moment."""
+        """Press Stop, and return the ``time.monotonic()`` of that moment."""
         pressed = time.monotonic()
         self._manager.interrupt_kernel()
         return pressed
@@ -228,7 +226,7 @@ class Kernel:
         *,
         subshell: str | None = None,
     ) -> str:
-        """Send a comm message as a front end does, and give its message id.
+        """Send a comm message as a front end does, and return its message id.
 
         A custom message of a widget's view is
         ``{"method": "custom", "content": ...}``.
@@ -246,7 +244,7 @@ class Kernel:
         return str(message["header"]["msg_id"])
 
     def control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Send a request on the control channel, and give the reply's content."""
+        """Send a request on the control channel, and return the reply's content."""
         session = self._client.session
         socket = self._client.control_channel.socket
         request = session.msg(kind, content)
@@ -261,7 +259,7 @@ class Kernel:
             to = reply["parent_header"].get("msg_id")
             return reply if to == request["header"]["msg_id"] else None
 
-        reply = poll(answer, 20, what=f"the reply to {kind}")
+        reply = poll(answer, what=f"the reply to {kind}")
         assert reply is not None
         return dict(reply["content"])
 
@@ -284,8 +282,6 @@ class Kernel:
         self._collecting = False
         self._collector.join(10)
         self._stop()
-
-    # How it hears.
 
     def _stop(self) -> None:
         self._client.stop_channels()
@@ -329,7 +325,7 @@ def running_kernel(
     folder: Path,
     **options: Any,
 ) -> Iterator[Kernel]:
-    """Give a kernel that is ended afterwards; takes the options of `Kernel`."""
+    """Start a kernel, with the options of `Kernel`; end it afterwards."""
     kernel = Kernel(folder, **options)
     try:
         yield kernel

@@ -9,7 +9,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,7 +19,7 @@ import nbformat
 from nbformat.sign import NotebookNotary
 
 from harness.polling import poll
-from harness.rays import process_environment
+from harness.rays import free_port, process_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +63,7 @@ class LabServer:
         self.token = secrets.token_hex(16)
         self._log = folder / "server.log"
         self._settings = folder / "settings"
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}/"
         for name, values in _SETTINGS.items():
             self.set(name, **values)
@@ -181,15 +180,9 @@ class LabServer:
         return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running_server(folder: Path) -> Iterator[LabServer]:
-    """Give a server that answers, stopped afterwards."""
+    """Start a server and wait until it answers; stop it afterwards."""
     server = LabServer(folder)
     try:
         server.wait_until_ready()

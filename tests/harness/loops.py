@@ -35,14 +35,14 @@ def run(
     loop_factory
         Makes the loop, such as ``uvloop.new_event_loop``.
     allow_loop_errors
-        Do not fail on what the loop's exception handler was told.
+        Do not fail on what was reported to the loop's exception handler.
 
     Raises
     ------
     TimeoutError
         When it took longer (``asyncio.TimeoutError`` on Python 3.10).
     AssertionError
-        When the loop was told of an error.
+        When an error was reported to the loop.
     """
     reported: list[dict[str, Any]] = []
     loop = (loop_factory or asyncio.new_event_loop)()
@@ -62,8 +62,21 @@ def run(
             asyncio.set_event_loop(None)
             loop.close()
     if reported and not allow_loop_errors:
-        raise AssertionError(f"the loop was told of errors: {reported}")
+        raise AssertionError(f"reported to the loop: {reported}")
     return result
+
+
+async def until_read() -> None:
+    """Wait until the package has looked at every ref awaited so far.
+
+    Its readers take awaits in order: those begun before this one are done by then,
+    or registered as pending.
+    """
+    import ray
+
+    from ray_jupyter_async import as_future
+
+    await as_future(ray.put(None))
 
 
 def _cancel_rest(loop: asyncio.AbstractEventLoop) -> None:

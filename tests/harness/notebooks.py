@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
-    """Write a notebook of code cells, and give its path."""
+    """Write a notebook of code cells, and return its path."""
     made = [nbformat.v4.new_code_cell(code.strip("\n")) for code in cells]
     # Without a kernel's name JupyterLab asks for one, in a dialog.
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -32,7 +32,7 @@ def execute_notebook(
     env: Mapping[str, str] | None = None,
     as_reader: bool = False,
 ) -> Any:
-    """Run a notebook in an empty folder and give it with its outputs.
+    """Run a notebook in an empty folder and return it with its outputs.
 
     The file is only read. A cell with the tag ``raises-exception`` may fail.
 
@@ -81,7 +81,7 @@ def execute_notebook(
 
 
 def texts(cell: Any) -> str:
-    """Give everything a reader of a cell's outputs sees as plain text."""
+    """Return everything that a reader of a cell's outputs sees, as plain text."""
     parts = []
     for output in cell.outputs:
         if output.output_type == "stream":
@@ -94,17 +94,17 @@ def texts(cell: Any) -> str:
 
 
 def value_of(cell: Any) -> str:
-    """Give what a cell's last expression is shown as."""
+    """Return the plain text of a cell's result."""
     (result,) = (o for o in cell.outputs if o.output_type == "execute_result")
     return str(result.data["text/plain"])
 
 
 def printed_by(cell: Any) -> str:
-    """Give what a cell wrote to stdout."""
+    """Return what a cell wrote to stdout."""
     return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
 
 
 def shown_by(cell: Any, mime: str) -> list[str]:
-    """Give what a cell's outputs hold of a MIME type."""
+    """Return what a cell's outputs hold of a MIME type."""
     bundles = [output.get("data", {}) for output in cell.outputs]
     return [bundle[mime] for bundle in bundles if mime in bundle]

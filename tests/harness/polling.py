@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline and never by guesswork."""
+"""Waiting for a condition, with a deadline."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _INTERVAL = 0.01
 
 def poll(
     predicate: Callable[[], T],
-    timeout: float = 10.0,
+    timeout: float = 30.0,
     *,
     what: str | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Call `predicate` until it gives something true, and return that.
+    """Call `predicate` until it returns something true, and return that.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What tests of the live display share: tasks that wait, and what a cell shows.
+"""Helpers for tests of the live display: tasks that wait, and what a cell shows.
 
 The kernel is `harness.kernel.Kernel`; no fixture is here.
 """
@@ -60,7 +60,7 @@ class Gates:
         self._made: list[Path] = []
 
     def new(self) -> tuple[str, Callable[[], None]]:
-        """Give a path as source code, and what makes the file."""
+        """Return a path as source code, and a function that makes the file."""
         path = self._folder / f"gate-{next(self._numbers)}"
         self._made.append(path)
         return repr(str(path)), path.touch
@@ -84,17 +84,17 @@ def prepared(kernel: Kernel, setup: str = SETUP) -> Kernel:
 
 @contextlib.contextmanager
 def gated(kernel: Any) -> Iterator[Any]:
-    """Give a prepared kernel `gates`; no widget is open in it, before and after."""
+    """Set `gates` of a prepared kernel; check that it has no open widget, twice."""
     kernel.gates = Gates(kernel.folder)
     assert not shown(kernel)
     yield kernel
     kernel.gates.open_all()
-    poll(lambda: not shown(kernel), 10, what="all widgets to be closed")
+    poll(lambda: not shown(kernel), what="all widgets to be closed")
     kernel.ok("import gc; gc.collect();")
 
 
 def shown(kernel: Kernel) -> list[Comm]:
-    """Give the open progress widgets."""
+    """Return the open progress widgets."""
     return [w for w in kernel.widgets(_model_name="AnyModel") if "state" in w.state]
 
 
@@ -110,18 +110,18 @@ def wait_for_widget(kernel: Kernel, **counts: int) -> Comm:
         same = all(line[name] == count for name, count in counts.items())
         return open_ones[0] if same else None
 
-    found = kernel.poll(look, 20, what=f"a progress widget with {counts}")
-    assert found is not None  # `poll` gives what is true
+    found = kernel.poll(look, what=f"a progress widget with {counts}")
+    assert found is not None  # for mypy
     return found
 
 
 def lines_of(widget: Comm) -> dict[str, Any]:
-    """Give what a widget shows, by name."""
+    """Return a widget's lines by name."""
     return {line["name"]: line for line in widget.state["state"]["lines"]}
 
 
 def static(result: Result) -> str:
-    """Give the lines of the one static output of a cell, as plain text."""
+    """Return the lines of the one static output of a cell, as plain text."""
     (output,) = result.displays
     assert set(output.data) == {"text/plain", "text/html"}
     return output.text.partition("\n\n")[0]

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,18 +31,31 @@ INIT_ARGUMENTS: dict[str, Any] = {
     "log_to_driver": False,
 }
 
-#: The same as source, for a cell or a script. Its session folder is the one that
-#: RAY_TMPDIR names, which the harness sets for every process it starts.
-RAY_INIT = (
-    "import ray; ray.init("
-    + ", ".join(f"{key}={value!r}" for key, value in INIT_ARGUMENTS.items())
-    + ")"
-)
+
+def init_source(**arguments: Any) -> str:
+    """Return code of a cell or a script that starts a Ray.
+
+    Its session folder is the one that RAY_TMPDIR names, which the harness sets for
+    every process it starts.
+
+    Parameters
+    ----------
+    **arguments
+        Override or extend `INIT_ARGUMENTS`.
+    """
+    merged = {**INIT_ARGUMENTS, **arguments}
+    call = ", ".join(f"{key}={value!r}" for key, value in merged.items())
+    modules = "ray" if merged["log_to_driver"] else "ray, harness.lean_ray"
+    return f"import {modules}; ray.init({call})"
+
+
+#: The code of an ordinary start.
+RAY_INIT = init_source()
 
 #: Set in this process and in all that the tests start.
 ENVIRONMENT = {
-    # Newer Rays turn token authentication on when nothing is said, warn about
-    # it at each init and write a token into the user's home folder.
+    # Newer Rays turn token authentication on by default, warn about it at each
+    # init and write a token into the user's home folder.
     "RAY_AUTH_MODE": "disabled",
     # No request leaves the machine.
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -50,8 +64,9 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 
-# Modules that must not be found by what the tests start.
-_LEFT_OUT = Path(__file__).parent / "left_out"
+# First in the path of all that the tests start: stand-ins for modules that must not
+# be found, and this package.
+_PATHS = (Path(__file__).parent / "left_out", Path(__file__).parent.parent)
 
 #: Would join a foreign cluster, or change how ours starts.
 _FOREIGN = ("RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV", "RAY_TMPDIR")
@@ -62,7 +77,7 @@ def set_environment() -> None:
     for name in _FOREIGN:
         os.environ.pop(name, None)
     os.environ.update(ENVIRONMENT)
-    paths = [str(_LEFT_OUT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    paths = [*map(str, _PATHS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, paths)))
 
 
@@ -78,11 +93,10 @@ def heed_interrupts() -> None:
 
 @contextlib.contextmanager
 def short_folder() -> Iterator[Path]:
-    """Give a fresh folder with a short path, removed afterwards.
+    """Make a fresh folder with a short path; remove it afterwards.
 
     Ray puts unix sockets below it, whose whole path may have 107 bytes (103 on
-    macOS); pytest's ``tmp_path`` leaves too few of them, and so does macOS's
-    TMPDIR.
+    macOS): pytest's ``tmp_path`` and macOS's TMPDIR leave too few of them.
     """
     folder = Path(
         tempfile.mkdtemp(prefix="rja-", dir="/tmp" if os.name == "posix" else None)
@@ -110,6 +124,8 @@ def local_ray(**arguments: Any) -> Iterator[Any]:
     """
     import ray
 
+    import harness.lean_ray  # noqa: F401
+
     with short_folder() as folder:
         context = ray.init(**{**INIT_ARGUMENTS, "_temp_dir": str(folder), **arguments})
         try:
@@ -118,10 +134,17 @@ def local_ray(**arguments: Any) -> Iterator[Any]:
             ray.shutdown()
 
 
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def process_environment(
     ray_folder: Path, extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Give the environment of a process that has its Ray sessions in `ray_folder`."""
+    """Return the environment of a process with its Ray sessions in `ray_folder`."""
     env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     env.update(ENVIRONMENT, RAY_TMPDIR=str(ray_folder))
     env.update(extra or {})
@@ -166,8 +189,8 @@ def run_script(
     Raises
     ------
     AssertionError
-        With all it printed, when it failed, or wrote to a stderr that should
-        have been clean, or did not end in time.
+        With all that it printed: it failed, wrote to a stderr that should have been
+        clean, or did not end in time.
     """
     with short_folder() as folder:
         script = folder / "script.py"
@@ -187,17 +210,17 @@ def run_script(
             )
         except subprocess.TimeoutExpired as error:
             raise AssertionError(
-                f"the script did not end within {timeout:g} s\n{_told(error)}"
+                f"the script did not end within {timeout:g} s\n{_output_of(error)}"
             ) from None
     if check:
-        assert done.returncode == 0, f"exit code {done.returncode}\n{_told(done)}"
+        assert done.returncode == 0, f"exit code {done.returncode}\n{_output_of(done)}"
     if clean_stderr:
         rest = [line for line in done.stderr.splitlines() if not _is_ray_start(line)]
-        assert not rest, f"stderr is not clean\n{_told(done)}"
+        assert not rest, f"stderr is not clean\n{_output_of(done)}"
     return done
 
 
-def _told(
+def _output_of(
     process: subprocess.CompletedProcess[str] | subprocess.TimeoutExpired,
 ) -> str:
     def text(output: str | bytes | None) -> str:
@@ -209,5 +232,5 @@ def _told(
 
 
 def _is_ray_start(line: str) -> bool:
-    """Tell Ray's own INFO line of its start, which goes to stderr."""
+    """Whether this is an INFO line that Ray writes to stderr as it starts."""
     return not line.strip() or re.search(r"\sINFO worker\.py:", line) is not None

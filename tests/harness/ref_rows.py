@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def columns_of(records: Iterable[RefRecord]) -> RefColumns:
-    """Give these records as `Tracker.read_columns` gives them."""
+    """Return these records as `Tracker.read_columns` does."""
     rows = list(records)
     words = [*dict.fromkeys(["", *(word for r in rows for word in (r.node, r.error))])]
     number = {word: place for place, word in enumerate(words)}

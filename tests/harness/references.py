@@ -1,4 +1,4 @@
-"""Ray's own books: how many references it counts."""
+"""Ray's reference counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ray
 
 
 def local_references(key: bytes) -> int:
-    """Give the number of local references to an object, by its id.
+    """Return the number of local references to an object.
 
     Parameters
     ----------

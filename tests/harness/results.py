@@ -1,7 +1,6 @@
-"""What a kernel said, put together: results of cells and the state of comms.
+"""The messages of a kernel, merged into results of cells and the state of comms.
 
-Plain data and how one message changes it. It sends nothing, owns no thread and
-imports no Jupyter; `harness.kernel` feeds it.
+Plain data, and how one message changes it: no sockets, no threads, no Jupyter.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Output:
     metadata
         The bundle's metadata.
     display_id
-        Where it was given one: updates are applied to `data`.
+        If it has one: updates are applied to `data`.
     name
         ``stdout`` or ``stderr`` of a stream.
     updates
@@ -48,7 +47,7 @@ class Output:
 
 @dataclass
 class Result:
-    """All that one execute request has given so far; it grows while it runs.
+    """Everything that one execute request has produced so far; grows while it runs.
 
     Attributes
     ----------
@@ -62,7 +61,7 @@ class Result:
     reply
         The content of the execute reply, once it came.
     idle
-        Whether the kernel said that it has finished with it.
+        Whether the kernel has reported that it has finished.
     """
 
     msg_id: str
@@ -126,13 +125,8 @@ class Result:
         """Its traceback, with colour codes as they came."""
         return "\n".join((self.reply or {}).get("traceback", []))
 
-    @property
-    def payloads(self) -> list[dict[str, Any]]:
-        """The reply's payloads, such as a pager's text."""
-        return list((self.reply or {}).get("payload", []))
-
     def __str__(self) -> str:
-        """Tell what it gave, for the message of a failed assertion."""
+        """Return its outputs and its error, for the message of a failed assertion."""
         lines = [f"status {self.status}"]
         for output in self.outputs:
             lines.append(f"[{output.kind} {output.name or ''}] {output.text}")
@@ -174,10 +168,7 @@ class Comm:
 
 
 class Record:
-    """Everything a kernel said, by cell and by comm.
-
-    Not thread-safe: its owner holds a lock while it feeds and reads it.
-    """
+    """All messages of a kernel, by cell and by comm. Not thread-safe."""
 
     def __init__(self) -> None:
         self.results: dict[str, Result] = {}
@@ -186,7 +177,7 @@ class Record:
         self.others: list[Message] = []
 
     def result(self, msg_id: str) -> Result:
-        """Give the result of a request, made at its first mention."""
+        """Return the result of a request, made at its first mention."""
         return self.results.setdefault(msg_id, Result(msg_id))
 
     def on_reply(self, message: Message) -> None:

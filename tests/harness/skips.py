@@ -1,4 +1,4 @@
-"""In CI, a skip that nobody expected fails the run.
+"""In CI, an unexpected skip fails the run.
 
 A test that is skipped where it should have run hides what it would have shown:
 a missing browser, grpcio or uvloop would make a green run of nothing. With the
@@ -20,7 +20,7 @@ ALLOWED = Path(__file__).parent.parent / "allowed_skips.txt"
 
 
 class UnexpectedSkips:
-    """The plugin: gathers skips, and fails the session for those not allowed."""
+    """Plugin that collects skips, and fails the session for those not allowed."""
 
     def __init__(self, allowed: list[re.Pattern[str]]) -> None:
         self._allowed = allowed
@@ -49,7 +49,7 @@ class UnexpectedSkips:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say which."""
+        """List them."""
         if not self._unexpected:
             return
         terminalreporter.section("unexpected skips", red=True)
@@ -65,7 +65,7 @@ class UnexpectedSkips:
 
 
 def strict() -> bool:
-    """Tell whether this run is CI's."""
+    """Whether this run is CI's."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from harness.client_tasks import MANY, echo, map_echo, run_for, settled, unloadable
-from harness.loops import run
+from harness.loops import run, until_read
 from ray_jupyter_async import (
     as_completed,
     as_future,
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.client, pytest.mark.usefixtures("connection")]
 def test_wait_returns_ready_refs_unfetched(gate, fetch_local):
     async def main():
         refs = [unloadable(), gate.hold()]
-        looked = await wait(refs, timeout=5, fetch_local=fetch_local)
+        looked = await wait(refs, timeout=60, fetch_local=fetch_local)
         again = await wait(refs, timeout=0, fetch_local=fetch_local)
         return refs, looked, again
 
@@ -39,7 +39,7 @@ def test_wait_awaits_num_returns_refs(gate):
 
     async def main():
         waiting = asyncio.ensure_future(wait(refs, num_returns=MANY))
-        await asyncio.sleep(0.3)
+        await until_read()
         assert not waiting.done()
         gate.open()
         return await waiting

@@ -63,13 +63,12 @@ def test_own_threads_end_with_the_work(gate):
     async def main():
         refs = [gate.hold() for _ in range(MANY)]
         many = gather(refs)
-        await asyncio.sleep(0.3)
-        assert own_threads()
+        await asyncio.to_thread(poll, own_threads)
         gate.open()
         await many
 
     run(main())
-    poll(lambda: not own_threads(), 5)
+    poll(lambda: not own_threads())
 
 
 def own_threads():

@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from harness.client_tasks import MANY, echo, map_echo, run_for, settled, unloadable
-from harness.loops import run
+from harness.loops import run, until_read
 from harness.polling import poll
 from ray_jupyter_async import (
     UnknownRefError,
@@ -201,20 +201,20 @@ def test_cancelled_await_logs_and_keeps_nothing(gate, count, caplog, connection)
         keys = set(await asyncio.to_thread(ids, refs))
         futures = [as_future(ref) for ref in refs]
         kept.update(futures)
-        await asyncio.sleep(0.2)
+        await until_read()
         for future in futures:
             future.cancel()
         del refs, futures, future
         await asyncio.sleep(0)
         gc.collect()
-        poll(lambda: not keys & set(connection.reference_count), 2)
+        poll(lambda: not keys & set(connection.reference_count))
         # Now the server pushes the answers that it was asked for.
         gate.open()
         unanswered = connection.data_client.asyncio_waiting_data
         await asyncio.to_thread(poll, lambda: not unanswered)
 
     run(main())
-    poll(lambda: gc.collect() is None or not kept, 5)
+    poll(lambda: gc.collect() is None or not kept)
     assert caplog.records == []
 
 
@@ -229,11 +229,13 @@ def test_cancelling_leaves_the_task_running(gate):
     assert run(main()) == "done"
 
 
-def test_cancel_task_cancels_the_task():
+def test_cancel_task_cancels_the_task(tmp_path):
+    begun = tmp_path / "begun"
+
     async def main():
-        ref = run_for.remote(60)
+        ref = run_for.remote(60, str(begun))
         future = as_future(ref, cancel_task=True)
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(poll, begun.exists)
         future.cancel()
         with pytest.raises(ray.exceptions.TaskCancelledError):
             await as_future(ref)

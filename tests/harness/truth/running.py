@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from harness.kernel import Kernel
 
 from .faces import Faces, read_faces
 from .ways import Way
-
-_TESTS = Path(__file__).parent.parent.parent
 
 # Workers report about once a second, and the display asks about once a second.
 _SECONDS_TO_SETTLE = 6.0
@@ -28,7 +25,6 @@ witness = Witness()
 
 def begin(kernel: Kernel, start_ray: str) -> None:
     """Prepare a kernel, in which the code `start_ray` starts a Ray."""
-    kernel.ok(f"import ray, sys; sys.path.insert(0, {str(_TESTS)!r})")
     kernel.ok(start_ray)
     kernel.ok(f"{_SETUP}inside.begin()")
 
