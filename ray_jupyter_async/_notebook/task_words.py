@@ -1,4 +1,4 @@
-"""What a notice and `%ray_cancel` say about running Ray tasks."""
+"""Words about running Ray tasks, for the notice of a Stop and for `%ray_cancel`."""
 
 from __future__ import annotations
 

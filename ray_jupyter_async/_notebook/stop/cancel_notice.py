@@ -66,7 +66,7 @@ class CancelNotice:
         ).start()
 
     def dispose(self) -> None:
-        """Leave what it says as text, and close its widgets."""
+        """Leave the last words as text, and close the widgets."""
         self._end()
         for widget in (self._box, self._text):
             widget.close()
