@@ -1,12 +1,11 @@
 """Descriptions of failed awaits: text, never the error itself.
 
-An error holds its frames, and these hold whatever a cell computed; a few lines of
-text hold nothing.
+An error holds its frames and therefore a cell's data; text pins nothing.
 
-Descriptions are also made on the event loop, so nothing here runs code of a class
-that is not Ray's or Python's: no `str`, `repr`, `bool`, `==`, `hash` or attribute of
-an error that a user defined. Fields are read from the instance's dict, classes and
-their names through `type`, and only values of plain types become text.
+Descriptions are also made on the event loop, so no code of a user's class runs here:
+no `str`, `repr`, `bool`, `==`, `hash` or attribute of a user-defined error. Fields are
+read from the instance's dict, classes and their names through `type`, and only values
+of plain types become text.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ from ray.exceptions import RayError, RaySystemError, RayTaskError
 #: Characters.
 LONGEST_MESSAGE = 200
 LONGEST_TRACEBACK = 20_000
-#: Characters of a text in which the error's class and message are looked for.
+#: Characters of a text that are searched for the error's class and message.
 _LONGEST_SEARCHED = 200_000
 
-#: Errors of one cell, class and message that bring their traceback along...
+#: Errors of one cell, class and message whose traceback is kept.
 _WITH_TRACEBACK = 3
-#: ...and groups of them for which the number is remembered.
+#: Groups of such errors that are counted.
 _GROUPS = 1_000
 
 _counts: dict[tuple[object, str, str], int] = {}
 
-# Slots of Python's own types: what they return cannot be overridden by a class.
+# Slots of Python's own types, whose results a class cannot override.
 _DICT: Any = BaseException.__dict__["__dict__"]
 _ARGS: Any = BaseException.__dict__["args"]
 _NAME: Any = type.__dict__["__name__"]
 _MRO: Any = type.__dict__["__mro__"]
 _NAMES: Any = type.__dict__["__dict__"]
 
-#: Types whose text is Python's or Ray's own. By id: `==` of types may be overridden.
+#: Types whose text comes from Python or Ray. By id: `==` of types may be overridden.
 _PLAIN = frozenset(
     map(id, (str, bytes, int, float, bool, type(None), ray.ActorID, ray.TaskID))
 )
 _RAY_CODE: dict[str, Any] = vars(ray_exceptions)
-#: Ray Data's wrapper, for which Ray leaves more frames out.
+#: Ray Data's wrapper, for which Ray omits more frames.
 _UserCode: Any = getattr(ray_exceptions, "UserCodeException", None)
-#: Of Ray 2.5x and later; before, Ray's text says no more than the attempt's own error.
+#: Ray 2.5x and later. Before, Ray's text is that of the unpickling error.
 _Unserializable: Any = getattr(ray_exceptions, "UnserializableException", None)
 
 #: The line of a traceback that names the error: `module.Outer.<locals>.Kind: message`.
@@ -66,20 +65,20 @@ VALUE = Description("", "", "")
 
 
 def describe(error: BaseException, origin: object) -> Description:
-    """Return the description of an error; any thread, some microseconds.
+    """Return the description of an error. Thread-safe; takes some microseconds.
 
     Runs no code of the error's class and never raises.
 
     Parameters
     ----------
     error : BaseException
-        As an awaiter gets it.
+        The error as its await raises it.
     origin : object
-        The cell, or whatever else `events.origin` was set to.
+        The value of `events.origin`: the cell's id, if any.
     """
     try:
         kind, message, text = _read(error)
-    except Exception:  # a class of Ray's whose text is not as it is known to be
+    except Exception:  # an unknown form of Ray's text
         return Description(class_name(type(error)), "", "")
     message = _first_line(message)
     if not text:
@@ -95,7 +94,7 @@ def describe(error: BaseException, origin: object) -> Description:
 
 
 def describe_text(error_type: str, text: str) -> Description:
-    """Return the description of an error of which only Ray's text is at hand.
+    """Return the description of an error from Ray's text alone.
 
     Parameters
     ----------
@@ -122,18 +121,18 @@ def headline(error: BaseException) -> str:
 
 
 def class_name(kind: type) -> str:
-    """Return the name of a class, whatever its metaclass says."""
+    """Return the name of a class, without running code of its metaclass."""
     name: str = _NAME.__get__(kind)
-    return str.__str__(name)  # may be of a subclass of str
+    return str.__str__(name)  # may be an instance of a subclass of str
 
 
 def message_of(text: str, kind: str) -> str:
-    """Return the first line of an error's message, cut.
+    """Return the first line of an error's message, shortened.
 
     Parameters
     ----------
     text : str
-        A message, or a traceback with the line ``Kind: message`` in it.
+        A message, or a traceback that contains the line ``Kind: message``.
     kind : str
         The class name to look for.
     """
@@ -152,7 +151,7 @@ def message_of(text: str, kind: str) -> str:
 
 
 def cut_middle(text: str, longest: int) -> str:
-    """Return a text without its middle if it is longer than this many characters."""
+    """Return a text, without its middle if it has more than `longest` characters."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -171,7 +170,7 @@ def _read(error: BaseException) -> tuple[str, str, str]:
         return _read_task_error(error)
     kind = class_name(own)
     if not issubclass(own, RayError):
-        # One of this package's, or one that was raised while an object was loaded.
+        # Raised by this package, or while an object was loaded.
         return kind, _own_message(error) or "", ""
     if own is RaySystemError:
         return _read_system_error(error)
@@ -198,7 +197,7 @@ def _read_task_error(error: BaseException) -> tuple[str, str, str]:
     text = _rays_text(error)
     cause = _field(error, "cause")
     if not issubclass(type(cause), BaseException):
-        # The class of the cause keeps it elsewhere; Ray names its own class after it.
+        # Not in the instance's dict; Ray's class is named after the cause's class.
         kind = class_name(type(error))
         if kind.startswith("RayTaskError(") and kind.endswith(")"):
             kind = kind[len("RayTaskError(") : -1]
@@ -214,7 +213,7 @@ def _read_task_error(error: BaseException) -> tuple[str, str, str]:
 
 
 def _read_system_error(error: BaseException) -> tuple[str, str, str]:
-    """Read an error of Ray's around any other, such as one of loading an object."""
+    """Read Ray's wrapper of another error, such as one of loading an object."""
     cause, traceback = _field(error, "client_exc"), _field(error, "traceback_str")
     text = traceback if type(traceback) is str else ""
     if issubclass(type(cause), BaseException):
@@ -227,10 +226,10 @@ def _read_system_error(error: BaseException) -> tuple[str, str, str]:
 
 
 def _rays_text(error: BaseException) -> str:
-    """Return Ray's own text of an error of Ray's, or an empty one."""
+    """Return Ray's own text for one of its errors, or an empty string."""
     own, fields = type(error), _fields(error)
     if issubclass(own, RayTaskError) and type(fields.get("traceback_str")) is not str:
-        # Of the class that Ray makes of a task's error: its text is fixed.
+        # The class that Ray derives from a task's error has a fixed text.
         method = _found_in(own, "__str__")
         return _called(method, error) if _is_rays(method) else ""
     base, method = _str_method(own)
@@ -238,7 +237,7 @@ def _rays_text(error: BaseException) -> str:
         base, method = RayTaskError, RayTaskError.__dict__["__str__"]
     if not _is_rays(method):
         return _own_message(error) or ""
-    # By a copy that has nothing but what is plain, and Ray's own class.
+    # Of a copy with Ray's own class and only plain fields.
     copy: Any = BaseException.__new__(base, *_plain(_args(error)))
     copy.__dict__.update(_NO_FIELDS)
     copy.__dict__.update((k, v) for k, v in fields.items() if _is_plain(v))
@@ -247,7 +246,7 @@ def _rays_text(error: BaseException) -> str:
     return _called(method, copy)
 
 
-#: What Ray's texts ask of an error that may lack it.
+#: Defaults of the fields that Ray's texts read.
 _NO_FIELDS: dict[str, Any] = {
     "actor_repr": None,
     "_actor_id": None,
@@ -264,12 +263,12 @@ def _called(method: Any, error: BaseException) -> str:
 
 
 def _is_rays(method: object) -> bool:
-    """Whether this is a function of the module of Ray's errors."""
+    """Whether this is a function of Ray's module of errors."""
     return type(method) is FunctionType and method.__globals__ is _RAY_CODE
 
 
 def _own_message(error: BaseException) -> str | None:
-    """Return what `str` gives for an error if that is text of Python's own, or None."""
+    """Return `str` of an error if that runs only Python's own code, or None."""
     (_, method), args = _str_method(type(error)), _args(error)
     if len(_plain(args)) < len(args):
         return None
@@ -291,7 +290,7 @@ def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _raised_in(text: str) -> tuple[str, str] | None:
-    """Return the class name and message of the error that a traceback ends with."""
+    """Return the class name and message of the error at a traceback's end."""
     lines = cut_middle(text, _LONGEST_SEARCHED).splitlines()
     frames = [i for i, line in enumerate(lines) if line.startswith("  File ")]
     for line in lines[frames[-1] + 1 if frames else 0 :]:
@@ -307,8 +306,8 @@ def _joined(raised: tuple[str, str]) -> str:
 
 
 def _fields(error: BaseException) -> dict[str, Any]:
-    """Return a copy of the instance's dict, with names that are nothing but strings."""
-    # Unbound: the dict may be of a subclass, its keys of one of str.
+    """Return a copy of the instance's dict, with exact `str` keys only."""
+    # Unbound: the dict's and the keys' classes may be subclasses.
     return {k: v for k, v in dict.items(_DICT.__get__(error)) if type(k) is str}
 
 
@@ -322,7 +321,7 @@ def _args(error: BaseException) -> tuple[Any, ...]:
 
 
 def _str_method(kind: type) -> tuple[type, object]:
-    """Return the class that defines `__str__` for another, and what it has there."""
+    """Return the class that defines `__str__` for `kind`, and the method."""
     for base in _MRO.__get__(kind):
         method = _found_in(base, "__str__")
         if method is not None:
@@ -331,7 +330,7 @@ def _str_method(kind: type) -> tuple[type, object]:
 
 
 def _found_in(kind: type, name: str) -> object:
-    """Return what the body of a class has under a name, or None."""
+    """Return a class's own attribute, or None."""
     for key, found in _NAMES.__get__(kind).items():
         if type(key) is str and key == name:
             return cast(object, found)

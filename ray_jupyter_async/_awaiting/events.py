@@ -1,9 +1,8 @@
-"""How other rooms learn what is being awaited, without awaiting knowing them.
+"""Events of awaits, and the observers that receive them.
 
-An observer is a function that takes a batch of events. It is called on any
-thread, the event loop's included, so it may only record: no blocking, no I/O.
-Events carry ids, never a ref, a value or an exception, so that an observer
-cannot pin anything by accident.
+An observer is a function that takes a batch of events. It is called on any thread,
+including the event loop's, so it may only record: no blocking, no I/O. Events carry
+ids, never a ref, a value or an exception, so an observer cannot pin anything.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ray_jupyter_async")
 
-#: Who awaits. The notebook room sets it to the running cell's id, and every
-#: await remembers the value that it was made under.
+#: The origin of awaits. The notebook room sets it to the running cell's id, and each
+#: await stores the value at its creation.
 origin: ContextVar[object | None] = ContextVar("ray_jupyter_async_origin", default=None)
 
 
@@ -35,25 +34,25 @@ class Outcome(enum.Enum):
 
     RESOLVED = "resolved"
     FAILED = "failed"
-    #: The object exists; whether it is a value or an error was not looked at.
+    #: The object exists; whether it is a value or an error was not checked.
     EXISTS = "exists"
-    #: The object is known to be a value, which the await did not ask for.
+    #: The object is known to be a value, which the await did not need.
     READY = "ready"
-    #: No session can answer for the ref (any more), which says nothing of its task.
+    #: No connected session has the ref. The state of its task is not known.
     UNREACHABLE = "unreachable"
-    #: The await was cancelled; the Ray task may run on.
+    #: The await was cancelled; the Ray task may keep running.
     CANCELLED = "cancelled"
 
 
 class AwaitEvent(NamedTuple):
-    """One thing that happened to one await.
+    """An event of one await.
 
     Attributes
     ----------
     kind : {"awaited", "settled", "known", "got"}
-        What happened. "known" follows a "settled" with `Outcome.EXISTS`, and carries
-        what the object was found to be. "got" is of a value that a blocking call has
-        returned.
+        "known" follows a "settled" with `Outcome.EXISTS` and carries whether the
+        object is a value or an error. "got" reports a value that a blocking call
+        has returned.
     key : bytes
         The ref's id, `ref.binary()`.
     origin : object or None
@@ -66,10 +65,10 @@ class AwaitEvent(NamedTuple):
         The name of the error's class, for `Outcome.FAILED` and
         `Outcome.UNREACHABLE`.
     message, traceback : str
-        Its message, one line and cut, and its remote traceback. Of many alike
-        only the first have one; see `error_text.describe`.
+        Its message, as one shortened line, and its remote traceback. Only the first
+        of several equal errors have one; see `error_text.describe`.
     size : int or None
-        The bytes of the object, for `Outcome.RESOLVED`; None if unknown.
+        The size of the object in bytes, for `Outcome.RESOLVED`; None if unknown.
     """
 
     kind: Literal["awaited", "settled", "known", "got"]
@@ -85,33 +84,33 @@ class AwaitEvent(NamedTuple):
 
 Observer = Callable[[Sequence[AwaitEvent]], None]
 
-# A tuple that is replaced, never changed: readers need no lock.
+# Replaced and never changed, so that reading needs no lock.
 _observers: tuple[Observer, ...] = ()
 
 
 def add_observer(observer: Observer) -> None:
-    """Call `observer` with every batch of events from now on; twice is once."""
+    """Call `observer` with every batch of events; a no-op if it was added before."""
     global _observers
     if observer not in _observers:
         _observers = (*_observers, observer)
 
 
 def remove_observer(observer: Observer) -> None:
-    """Stop calling `observer`; nothing happens if it was not added."""
+    """Stop calling `observer`; a no-op if it was not added."""
     global _observers
     _observers = tuple(known for known in _observers if known != observer)
 
 
 def observed() -> bool:
-    """Whether there are observers; without any, no events need to be made."""
+    """Whether there are observers; without any, no events are needed."""
     return bool(_observers)
 
 
 def emit(events: Sequence[AwaitEvent]) -> None:
-    """Hand a batch of events to every observer.
+    """Call every observer with a batch of events.
 
-    An observer that raises is logged and passed over: what is displayed must
-    never decide whether an await completes.
+    An error of an observer is only logged: the display must not prevent an await from
+    completing.
     """
     for observer in _observers:
         try:
@@ -127,7 +126,7 @@ def settled(
     size: int | None,
     need: Need = Need.VALUE,
 ) -> AwaitEvent:
-    """Return the event of an await that has just ended, with an error or without."""
+    """Return the event of an await that has just ended."""
     now = time.monotonic()
     if error is None:
         outcome = Outcome.RESOLVED if need is Need.VALUE else Outcome.EXISTS
@@ -147,7 +146,7 @@ def known(key: bytes, origin: object | None, what: Description) -> AwaitEvent:
 
 
 def announce(awaits: Sequence[Await]) -> None:
-    """Report to the observers that these are being awaited; their keys are known."""
+    """Report to the observers the awaits of this batch whose keys are known."""
     if awaits and _observers:
         now = time.monotonic()
         emit(

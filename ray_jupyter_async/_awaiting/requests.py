@@ -1,8 +1,8 @@
-"""One await of one ref, as the rooms of this package see it.
+"""The await of one ref, and the protocols between converter, readers and sessions.
 
-`RefFuture` is the await that a user holds; `Part` is one of the many behind a
-`gather` or an `as_completed`, which need no future each. The converter, the
-readers and the sessions know only what is declared here.
+`RefFuture` is the await that a user holds; `Part` is one of many behind a `gather` or
+an `as_completed`, which need no future each. Converter, readers and sessions depend
+only on these declarations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Need(enum.Enum):
-    """What an await waits for."""
+    """The condition under which an await is done."""
 
     #: The value, on this node and deserialised.
     VALUE = enum.auto()
@@ -27,34 +27,34 @@ class Need(enum.Enum):
 
 
 class Session(Protocol):
-    """A connection to Ray that refs belong to, local or through Ray Client."""
+    """A connection to Ray, local or through Ray Client, to which refs belong."""
 
     def is_current(self) -> bool:
-        """Whether the connection still stands; cheap, any thread."""
+        """Whether the session is connected; cheap and thread-safe."""
 
     def is_over(self) -> bool:
-        """Whether the connection is gone for good and dropping refs is safe."""
+        """Whether the session has ended and dropping its refs is safe."""
 
     def sit_out_end(self) -> None:
-        """Return when it is over; for threads that hold refs of a session that ends."""
+        """Block until it is over; for threads that hold refs of an ending session."""
 
     def ended(self) -> Exception:
-        """Make the error for an await that the session's end cut short."""
+        """Return the error for an await that was pending at the session's end."""
 
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
-        """Start to fetch what is needed; on a reader thread, never on a loop."""
+        """Start to fetch the objects of awaits; on a reader thread."""
 
     def load(self, ref: Ref, raw: Any) -> Any:
-        """Deserialise what `begin` read; errors are returned, not raised."""
+        """Deserialise an object that `begin` has read; return errors as values."""
 
     def size(self, raw: Any) -> int | None:
-        """Return the bytes of what `begin` read, where they are known."""
+        """Return the size in bytes of an object that was read, if known."""
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Return the ids of those that are ready now; on a reader thread."""
+        """Return the ids of the refs that are ready now; on a reader thread."""
 
     def read_now(self, ref: Ref) -> Any | None:
-        """Read an object that needs no waiting for, or give None; any thread."""
+        """Read an object if it is ready, or return None. Thread-safe."""
 
     def cancel_task(
         self, ref: Ref, *, force: bool = False, recursive: bool = True
@@ -63,21 +63,21 @@ class Session(Protocol):
 
 
 class Pending(Protocol):
-    """What a converter waits for: one await, or many as one.
+    """A pending item of a converter: one await, or a group of awaits.
 
     Attributes
     ----------
     ref : ObjectRef or None
-        What is awaited; None once it is settled or dropped.
+        The awaited ref; None once it is settled or dropped.
     key : bytes or None
-        The ref's id, known once a reader has begun on it (over Ray Client the
-        id itself may have to be waited for).
+        The ref's id, known once a reader has begun to fetch it (over Ray Client the
+        id may arrive later).
     origin : object or None
-        Who awaits, see `events.origin`.
+        The value of `events.origin` at its creation.
     size : int or None
-        The bytes of the object, once it has been read on this node.
+        The size of the object in bytes, once it has been read on this node.
     need : Need
-        What it waits for.
+        The condition under which it is done.
     """
 
     ref: Ref | None
@@ -88,32 +88,32 @@ class Pending(Protocol):
 
     @property
     def session(self) -> Session:
-        """The await or group that it belongs to."""
+        """The session that its refs belong to."""
 
     def done(self) -> bool:
-        """Whether it is settled or dropped; any thread."""
+        """Whether it is settled or dropped. Thread-safe."""
 
     def settle(self, value: Any, error: BaseException | None) -> None:
-        """Take a result; on the loop's thread."""
+        """Set the result; on the loop's thread."""
 
 
 class Keeper(Protocol):
-    """The side of a converter that its awaits talk to."""
+    """The methods of a converter that awaits and readers call."""
 
     def dropped(self, await_: Await, ref: Ref) -> None:
         """Note that an await was cancelled; on the loop's thread."""
 
     def deliver(self, await_: Pending, value: Any, error: Any) -> None:
-        """Hand over a result; any thread."""
+        """Queue a result. Thread-safe."""
 
     def settle_now(self, await_: Await) -> bool:
-        """Complete an await at once if its object is here; on the loop's thread."""
+        """Complete an await now if its object is ready; on the loop's thread."""
 
     def wake(self) -> None:
-        """Let the loop take what was delivered; any thread."""
+        """Wake the loop to take the delivered results. Thread-safe."""
 
     def loop_is_closed(self) -> bool:
-        """Whether nothing can be delivered any more."""
+        """Whether the loop is closed, so that nothing can be delivered."""
 
 
 class Await(Pending, Protocol):
@@ -126,11 +126,11 @@ class Await(Pending, Protocol):
     cancel_task : bool
         Whether cancelling the await cancels the task.
     known : bool
-        Whether the ref was found to belong to the session.
+        Whether the ref is known to belong to the session.
     unwatch : callable or None
-        Ends the watch for readiness, where there is one.
+        Ends the watch for readiness, if there is one.
     watcher : object or None
-        The waiter thread that looks after it, where there is one.
+        The waiter that polls for it, if there is one.
     """
 
     keeper: Keeper
@@ -141,7 +141,7 @@ class Await(Pending, Protocol):
 
 
 def release(await_: Await) -> None:
-    """Let go of the ref and of the watch for it."""
+    """Drop the ref, and end the watch for it."""
     await_.ref = None
     unwatch, await_.unwatch = await_.unwatch, None
     if unwatch is not None:
@@ -149,14 +149,14 @@ def release(await_: Await) -> None:
 
 
 class Receiver(Protocol):
-    """Who a `Part` belongs to."""
+    """The owner of a `Part`."""
 
     def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
         """Take the result of one part; on the loop's thread."""
 
 
 class Part:
-    """An await that is one of many; its result goes to their receiver."""
+    """One await of many, which passes its result to their receiver."""
 
     __slots__ = (
         "__weakref__",
@@ -203,7 +203,7 @@ class Part:
         self._done = False
 
     def done(self) -> bool:
-        """Whether it is settled or dropped; any thread."""
+        """Whether it is settled or dropped. Thread-safe."""
         return self._done
 
     def settle(self, value: Any, error: BaseException | None) -> None:

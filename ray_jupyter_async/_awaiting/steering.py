@@ -1,8 +1,8 @@
-"""Exceptions by which Python steers loops, tasks, coroutines and iterations.
+"""Exceptions that control loops, tasks, coroutines and iterations in Python.
 
-Raised by a task of Ray's they are errors like any other, but not every one can be
-carried to its awaiter as it is. Classes are compared by their real type alone:
-`isinstance` also asks the object for its `__class__`, which is code of the user's.
+A Ray task may raise them like any other error, but a future cannot carry all of them
+to its awaiter. Classes are compared by `type`: `isinstance` also reads `__class__`,
+which may run a user's code.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from .error_text import headline
 
-#: `await` takes the first for a returned value, `async for` the second for its end.
+#: `await` treats the first as a returned value, `async for` the second as its end.
 STOPS = (StopIteration, StopAsyncIteration)
 
-#: Not to be raised through a future. A task ends its loop at SystemExit and
-#: KeyboardInterrupt, and counts as cancelled at CancelledError; GeneratorExit closes
-#: the coroutines on its way.
+#: Not raised through a future. SystemExit and KeyboardInterrupt in a task end its loop,
+#: CancelledError marks it as cancelled, and GeneratorExit closes the coroutines that it
+#: passes.
 _STEERING: tuple[type[BaseException], ...] = (
     *STOPS,
     SystemExit,
@@ -28,13 +28,13 @@ _STEERING: tuple[type[BaseException], ...] = (
 
 
 def fits_future(error: object) -> bool:
-    """Whether a future can carry this to its awaiter as an error."""
+    """Whether a future can raise this error in its awaiter."""
     kind = type(error)
     return issubclass(kind, BaseException) and not issubclass(kind, _STEERING)
 
 
 def raisable(error: BaseException) -> BaseException:
-    """Return the error, or one with it as its cause if no future can carry it.
+    """Return the error, or a RuntimeError caused by it if no future can carry it.
 
     Runs no code of the error's class: its `__repr__` may raise or block.
     """
@@ -48,8 +48,8 @@ def raisable(error: BaseException) -> BaseException:
 def fail(future: asyncio.Future[Any], error: BaseException) -> None:
     """Set the error of a future that is not done.
 
-    Python's own implementation, which nest-asyncio2 puts in the place of the one in
-    C, reads attributes of the error; these may be code of its class.
+    The Python implementation, with which nest-asyncio2 replaces the one in C, reads
+    attributes of the error, which may run code of its class.
     """
     try:
         future.set_exception(error)
