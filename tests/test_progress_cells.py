@@ -112,7 +112,8 @@ def test_failed_and_cancelled_refs_are_counted(cells):
     wait_for_widget(cells, total=3, pending=3)
     touch_one()
     widget = wait_for_widget(cells, pending=1, failed=1, cancelled=1)
-    assert lines_of(widget)["hold"]["errors"] == "ValueError"
+    notes = [text for _, text in lines_of(widget)["hold"]["notes"]]
+    assert notes[:2] == ["1 failed (ValueError)", "1 cancelled"]
     touch_rest()
     text = static(cells.wait(result))
     assert text.startswith("hold  1/3  ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 import queue
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from ray_jupyter_async._display.widget import ray_requests
 from ray_jupyter_async._display.widget.page_messages import Request
 from ray_jupyter_async._display.widget.ray_requests import Overdue, RayRequests
 from ray_jupyter_async._display.widget.widget import widget_state
+from ray_jupyter_async._tracking.snapshots import CellProgress
 from ray_jupyter_async._tracking.tracker import Tracker
 
 
@@ -139,9 +141,7 @@ def test_words_of_a_line_are_finished():
 
 
 def test_cell_without_refs_has_a_state():
-    tracker = Tracker(lambda key: "f")
-    tracker.adopt("c", [])
-    state = widget_state(tracker.read_cell("c"))
+    state = widget_state(CellProgress("c", (), 0, 0.0, True, time.monotonic()))
     assert (state["summary"], state["lines"]) == ("no refs", [])
 
 

@@ -73,7 +73,7 @@ test("refs of a wrong length are ignored and asked for again once", () => {
   assert.equal(refs.length, 1);
 });
 
-test("the page sends what the kernel parses", async () => {
+test("the page sends what the kernel parses", async (t) => {
   const sent = [];
   const model = {
     get: () => ({ display: "d", cell: "c" }),
@@ -83,6 +83,7 @@ test("the page sends what the kernel parses", async () => {
   };
   const said = [];
   const link = new KernelLink(model, {}, (words) => said.push(words));
+  t.after(() => link.end());
   link.openLine("f");
   link.ask("pause", { on: true });
   link.ask("cancel");
