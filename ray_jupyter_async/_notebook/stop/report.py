@@ -132,7 +132,7 @@ class InterruptedCells:
             return
         report, running = self._report(cell, error)
         if self._shows_text():
-            # Where no Ray task is involved, the traceback of blocking code is more useful.
+            # Without a Ray task, the traceback of blocking code is more useful.
             short = len(report) > 1 or not issubclass(etype, KeyboardInterrupt)
             self._show_whole(etype, error, report if short else traceback)
         else:
