@@ -84,18 +84,39 @@ def wait_for_bars(notebook, cell):
     notebook.cell(cell).scroll_into_view_if_needed()
 
 
-def watch_counts(notebook, cell, until):
-    """Read a cell's bars until `until` of them, and return all different readings."""
-    seen = [{}]
+def record_counts(notebook):
+    """Have the page record all readings of its bars from now on, as they change."""
+    notebook.evaluate(
+        """(selector) => {
+          const seen = (window.rjaSeen = []);
+          const look = () => {
+            const cells = document.querySelectorAll('.jp-Notebook .jp-Cell');
+            for (const [cell, area] of cells.entries()) {
+              const now = [...area.querySelectorAll(selector)].map((bar) => [
+                bar.getAttribute('aria-label'),
+                Number(bar.getAttribute('aria-valuenow')),
+                Number(bar.closest('.rja-row').dataset.pending),
+              ]);
+              if (now.length) seen.push([cell, now]);
+            }
+          };
+          new MutationObserver(look).observe(document.body, {
+            subtree: true,
+            childList: true,
+            attributeFilter: ['aria-valuenow', 'data-pending'],
+          });
+        }""",
+        BAR,
+    )
 
-    def look():
-        now = bars(notebook, cell)
-        if now != seen[-1]:
-            seen.append(now)
-        return until(now)
 
-    notebook.poll(look, 90, what=f"the counts of cell {cell}")
-    return seen[1:]
+def recorded(notebook, cell):
+    """Return a cell's recorded readings: (done, pending) by name."""
+    return [
+        {name: (done, pending) for name, done, pending in now}
+        for index, now in notebook.evaluate("() => window.rjaSeen")
+        if index == cell
+    ]
 
 
 @pytest.mark.timeout(300)
@@ -105,29 +126,30 @@ def test_quickstart_shows_live_counts_and_ends_static(lab):
     notebook = lab.open(path.name)
     notebook.start_all()
 
+    record_counts(notebook)
     wait_for_bars(notebook, gather)
-    seen = watch_counts(
-        notebook, gather, lambda now: now.get("Scorer.score", (0,))[0] >= 1
+    notebook.poll(
+        lambda: bars(notebook, gather).get("Scorer.score", (0,))[0] >= 1,
+        90,
+        what="a score",
     )
     notebook.screenshot("quickstart-running-light")
     running = notebook.cell(gather)
     notebook.screenshot("quickstart-running-light-cell", of=running)
+    # The cell in which `ray.get` blocks the kernel's main thread.
+    wait_for_bars(notebook, progress)
+
+    notebook.wait_all()
+    notebook.poll(lambda: notebook.page.locator(WIDGET).count() == 0)
+    seen = recorded(notebook, gather)
     assert set(seen[-1]) == {"load", "clean", "Scorer.score"}
     for name in ("load", "clean", "Scorer.score"):
         done = [now[name][0] for now in seen if name in now]
         assert done == sorted(done), "counts only grow"
-        assert all(now[name][0] + now[name][2] == 8 for now in seen if name in now)
+        assert all(sum(now[name]) == 8 for now in seen if name in now)
     assert len({now["load"][0] for now in seen}) > 1, seen
-
-    # The cell in which `ray.get` blocks the kernel's main thread.
-    wait_for_bars(notebook, progress)
-    blocked = watch_counts(
-        notebook, progress, lambda now: not now or now["clean"][0] >= 5
-    )
-    assert len({now["clean"][0] for now in blocked if now}) > 1, blocked
-
-    notebook.wait_all()
-    notebook.poll(lambda: notebook.page.locator(WIDGET).count() == 0)
+    blocked = recorded(notebook, progress)
+    assert len({now["clean"][0] for now in blocked}) > 1, blocked
     output = notebook.outputs(gather).locator(".rja-static")
     assert output.inner_text().count("8/8") == 3
     assert notebook.outputs(progress).locator(".rja-static").count() == 1
