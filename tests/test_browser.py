@@ -199,11 +199,6 @@ def test_widget_in_all_states_themes_and_widths(lab):
     notebook.page.emulate_media(forced_colors="active")
     notebook.screenshot("looks-high-contrast", of=cell)
     notebook.page.emulate_media(forced_colors="none")
-    ring = cell.locator('.rja-row[data-name="fetch"] .rja-mark')
-    notebook.poll(lambda: turns(ring), what="the ring to turn")
-    notebook.page.emulate_media(reduced_motion="reduce")
-    notebook.poll(lambda: not turns(ring), what="the ring to stand still")
-    notebook.page.emulate_media(reduced_motion="no-preference")
     toggle.click()
     notebook.set_theme("dark")
     notebook.screenshot("looks-dark", of=cell)
@@ -238,12 +233,6 @@ def test_widget_in_all_states_themes_and_widths(lab):
     assert set(output["data"]) == {"text/plain", "text/html"}
     assert lab.console_errors == []
     assert lab.outside_requests == []
-
-
-def turns(mark):
-    """Return whether the ring of a pending line turns."""
-    name = mark.evaluate("e => getComputedStyle(e, '::before').animationName")
-    return name != "none"
 
 
 def running_width(notebook):
