@@ -1,4 +1,4 @@
-"""`ray.experimental.async_api`, the module that Ray had in 2019, while loaded."""
+"""The alias `ray.experimental.async_api`, Ray's module of 2019, while loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_alias() -> bool:
     Returns
     -------
     bool
-        False if there is such a module already, which is left alone.
+        False if such a module exists, which stays unchanged.
     """
     if _NAME in sys.modules or hasattr(ray.experimental, _ATTRIBUTE):
         return False
@@ -28,7 +28,7 @@ def add_alias() -> bool:
 
 
 def remove_alias() -> None:
-    """Take it away again, unless it is no longer ours."""
+    """Remove the alias, unless other code has replaced it."""
     if sys.modules.get(_NAME) is async_api:
         del sys.modules[_NAME]
     if getattr(ray.experimental, _ATTRIBUTE, None) is async_api:

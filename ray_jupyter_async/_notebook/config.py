@@ -19,48 +19,48 @@ class RayAsync(SingletonConfigurable):
 
     tracking = Bool(
         True,
-        help="Whether submitted and awaited refs are tracked at all. Without it no "
-        "progress is shown, and Stop, %ray_cancel and %ray_refs know of no task.",
+        help="Whether submitted and awaited refs are tracked. Otherwise no progress "
+        "is shown, and Stop, %ray_cancel and %ray_refs cover no tasks.",
     ).tag(config=True)
 
     remembered_refs = Integer(
         200_000,
         min=1_000,
-        help="How many refs are remembered one by one; older ones that have settled "
-        "are counted only. About 250 bytes each.",
+        help="How many refs have a record, of about 250 bytes. Beyond this number, "
+        "settled refs are only counted, oldest first.",
     ).tag(config=True)
 
     progress = Enum(
         ["auto", "off"],
         "auto",
-        help="Whether cells that wait on refs show their progress by themselves.",
+        help="Whether cells that wait on refs show their progress automatically.",
     ).tag(config=True)
 
     progress_delay = Float(
         0.5,
         min=0.0,
-        help="Seconds that a cell must have waited on refs before it shows progress.",
+        help="Seconds that a cell waits on refs before it shows progress.",
     ).tag(config=True)
 
     cancel_on_interrupt = Enum(
         ["never", "cell", "awaited"],
         "never",
-        help="Which Ray tasks an interrupt of a cell ends: none, those that the cell "
-        "has submitted, or those that it awaits. Never what an earlier cell has "
-        "submitted, unless this one awaits it.",
+        help="Which Ray tasks an interrupt of a cell cancels: none, those that the "
+        "cell has submitted, or those that it awaits. Tasks of earlier cells are "
+        "cancelled only if this cell awaits them.",
     ).tag(config=True)
 
     @classmethod
     def of_shell(cls, shell: InteractiveShell) -> RayAsync:
-        """Make the instance, with what the shell's configuration says.
+        """Make the instance from the shell's configuration.
 
-        An impossible value there is reported, and its default used:
-        IPython's ``%config`` refuses such a value and keeps it all the same, and
-        a file of settings may hold one.
+        An invalid value is reported and replaced by its default: IPython's
+        ``%config`` rejects such a value but keeps it, and a configuration file may
+        contain one.
         """
         config = deepcopy(shell.config)
         section = config[cls.__name__]
-        # A name that is no setting is left to traitlets, which warns of it.
+        # traitlets warns of unknown names.
         for name in cls.class_traits(config=True).keys() & section.keys():
             try:
                 cls(config=Config({cls.__name__: {name: section[name]}}))

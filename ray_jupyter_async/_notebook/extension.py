@@ -1,4 +1,4 @@
-"""Load and unload: everything that is put in is taken out exactly."""
+"""Loading and unloading; an unload restores everything that a load has changed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _loaded: Extension | None = None
 
 
 def load(shell: InteractiveShell) -> None:
-    """Put everything in; a no-op if it is loaded.
+    """Load the extension; a no-op if it is loaded.
 
-    A load that fails leaves nothing behind and raises what went wrong.
+    A load that fails undoes its steps and raises the error.
     """
     global _loaded
     if _loaded is None:
@@ -50,12 +50,12 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take everything out; a no-op if it is not loaded.
+    """Unload the extension; a no-op if it is not loaded.
 
-    Awaits under way complete. One thing stays: nest-asyncio2, if a cell made
-    it necessary, has no way back.
+    Pending awaits complete. nest-asyncio2 stays if a cell has needed it, because it
+    cannot be undone.
     """
-    del shell  # the one that it was loaded into
+    del shell  # the shell of the load
     global _loaded
     extension, _loaded = _loaded, None
     if extension is not None:
@@ -63,7 +63,7 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def progress(refs: Iterable[Ref] | None = None) -> None:
-    """Show the progress of refs under this cell, at once and without awaiting.
+    """Show the progress of refs under the running cell, without awaiting them.
 
     See `ray_jupyter_async.progress`.
     """
@@ -85,7 +85,7 @@ def take_retried() -> list[Ref]:
 
 
 class Extension:
-    """The parts that are loaded into one shell.
+    """The parts of the extension, for one shell.
 
     Attributes
     ----------
@@ -126,11 +126,11 @@ class Extension:
             self.tracker,
             self._cells.current,
         )
-        # Every step of `load` leaves here how it is undone.
+        # Undoes the steps of `load`.
         self._undo = ExitStack()
 
     def load(self) -> None:
-        """Put everything in, or nothing."""
+        """Install all parts, or none."""
         with ExitStack() as undo:
             undo.callback(setattr, script, "extension_is_loaded", False)
             script.extension_is_loaded = True
@@ -162,7 +162,7 @@ class Extension:
             self.interrupts.attach()
             undo.callback(self.interrupted.detach)
             self.interrupted.attach()
-            # Last, so that no event finds half an extension.
+            # Last, so that no event meets a partly loaded extension.
             for event, function in (
                 ("pre_run_cell", self._cells.started),
                 ("post_run_cell", self._cells.ended),
@@ -173,13 +173,13 @@ class Extension:
             self._undo = undo.pop_all()
 
     def unload(self) -> None:
-        """Take everything out, in the opposite order."""
+        """Remove all parts, in the opposite order."""
         self._undo.close()
         forget_session()
         forget_connection()
 
     def show_progress(self, refs: list[Ref] | None) -> None:
-        """Show refs under the cell that runs now; see `progress`."""
+        """Show refs under the running cell; see `progress`."""
         cell = self._cells.current()
         if cell is None or not self._shows:
             raise RuntimeError(
@@ -231,7 +231,7 @@ class Extension:
         self._track(on=self.config.tracking)
 
     def _track(self, *, on: bool) -> None:
-        """Have submissions, awaits and blocking calls tracked, or nothing at all."""
+        """Turn all tracking on or off."""
         if on:
             self._tracking.install()
             add_observer(self.tasks.record)
@@ -241,15 +241,15 @@ class Extension:
 
 
 def has_front_end(shell: InteractiveShell) -> bool:
-    """Whether a Jupyter kernel can show something beside text."""
+    """Whether the shell is a Jupyter kernel's, which can show more than text."""
     return getattr(shell, "kernel", None) is not None
 
 
 def _terminal() -> TerminalProgress | None:
-    """Return what shows progress in a terminal; None if there is none."""
+    """Return the progress of a terminal, or None without one."""
     if not is_screen(sys.stdout):
         return None
-    # Not in a kernel, which has no use for rich.
+    # A kernel does not need rich.
     from .._display.terminal.display import TerminalProgress
 
     return TerminalProgress()

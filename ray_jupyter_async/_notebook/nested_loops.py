@@ -1,10 +1,10 @@
-"""`loop.run_until_complete(...)` in a cell, where the loop is running already.
+"""`loop.run_until_complete(...)` in a cell, where the loop is already running.
 
-Futures of refs, and coroutines that await nothing else, are served by blocking,
-without nesting anything. Any other awaitable needs a re-entrant loop: nest-asyncio2
-is applied at the first such call and not before, because it replaces asyncio's Task
-and Future by slower ones, for good; and never where it would patch asyncio and then
-refuse the loop.
+Futures of refs, and coroutines that await only refs, are completed by blocking, without
+nesting. Any other awaitable needs a re-entrant loop: nest-asyncio2 is applied at the
+first such call and not earlier, because it replaces asyncio's Task and Future
+permanently by slower ones. It is not applied if it would patch asyncio and then reject
+the loop.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _NAME = "run_until_complete"
 
 
 class NestedLoops:
-    """Stands in for `run_until_complete` on the loops that cells run in."""
+    """Replaces `run_until_complete` of the loops that cells run in."""
 
     def __init__(self) -> None:
         self._attached: weakref.WeakKeyDictionary[
             asyncio.AbstractEventLoop, ExitStack
         ] = weakref.WeakKeyDictionary()
         self._warned = False
-        # Where messages go: a cell's stderr, not that of a `%%capture` within it.
+        # Messages go to the cell's stderr, not to that of a `%%capture` in it.
         self._stderr: TextIO = sys.stderr
 
     def attach(self, *, nested_cell: bool = False) -> None:
-        """Attach to this thread's running loop; nothing without one."""
+        """Attach to this thread's running loop; a no-op without one."""
         if not nested_cell:
             self._stderr = sys.stderr
         self._warn_of_unsafe_nesting()
@@ -54,13 +54,13 @@ class NestedLoops:
         except RuntimeError:
             return
         if loop in self._attached or _NAME in getattr(loop, "__dict__", {}):
-            return  # ours, or patched by other code
+            return  # already attached, or patched by other code
         make = functools.partial(self._stand_in, weakref.ref(loop))
         undo = ExitStack()
         try:
             undo.enter_context(replaced(weakref.proxy(loop), _NAME, make))
         except AttributeError:
-            return  # a loop of C code that cannot be attached to
+            return  # a loop in C that cannot be attached to
         self._attached[loop] = undo
 
     def detach(self) -> None:
@@ -91,7 +91,7 @@ class NestedLoops:
                 link.hide(error)
                 raise
 
-        # Its signature is that of a bound method.
+        # Keeps the signature of a bound method.
         del run_until_complete.__wrapped__
         return run_until_complete
 
@@ -109,17 +109,17 @@ class NestedLoops:
 
 
 def nested() -> str | None:
-    """Name what has made asyncio re-entrant in this process, if anything has."""
+    """Return the name of the package that has made asyncio re-entrant, or None."""
     if hasattr(asyncio, "_nest_asyncio2"):
         return "nest-asyncio2"
     return "nest-asyncio" if hasattr(asyncio, "_nest_patched") else None
 
 
 def unsafe_nesting() -> str | None:
-    """Name what has nested the loop, if it loses queued cells of this kernel.
+    """Return the name of the nesting package if it loses queued cells, or None.
 
-    nest-asyncio, up to its last version 1.6.0, and nest-asyncio2 before 1.7.3 do
-    so on ipykernel 7 ("already entered").
+    nest-asyncio up to its last version, 1.6.0, and nest-asyncio2 before 1.7.3 lose
+    them on ipykernel 7 ("already entered").
     """
     kernel = sys.modules.get("ipykernel")
     if kernel is None or kernel.version_info[0] < 7:
@@ -151,7 +151,7 @@ def _run_until_complete(
             "run_until_complete()."
         )
     stepped = nested() is None and asyncio.iscoroutine(future) and can_step(loop)
-    # A coroutine that an interrupt left behind would go on in later cells.
+    # As a task it can be cancelled: after an interrupt it would run on in later cells.
     task = asyncio.ensure_future(future, loop=loop)
     if stepped and step_to_end(loop, task):
         return task.result()

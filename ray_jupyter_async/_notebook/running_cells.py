@@ -1,4 +1,4 @@
-"""Which cell runs: the hooks around a cell, and who awaits in it."""
+"""The running cells: the hooks around a cell, and the origin of its awaits."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ if TYPE_CHECKING:
 #: Since 7.0 a thread that runs in a cell's context sends its output there.
 _PARENT_IN_CONTEXT = int(version("ipykernel").split(".")[0]) >= 7
 
-#: Ids of cells. Of the whole process: a task that was started before a reload carries
-#: its cell's id on.
+#: Ids of cells, unique in the process: a task keeps its cell's id across a reload.
 _ids = itertools.count(1)
 
 
 class _Run(NamedTuple):
-    """A cell that runs, and IPython's `ExecutionInfo` of it."""
+    """A running cell, and IPython's `ExecutionInfo` of it."""
 
     info: Any
     cell: Cell
 
 
 class RunningCells:
-    """Follows the shell's cells and marks what they await as theirs.
+    """Tracks the running cells of a shell and sets the origin of their awaits.
 
     Parameters
     ----------
     shell
         Its events call `started` and `ended`.
     on_start, on_end
-        Called with the cell as its code begins, and after it has ended with the
-        error that its code raised, if any.
+        Called with the cell before its code runs, and after it has ended with the cell
+        and the error that its code raised, if any.
     """
 
     def __init__(
@@ -52,32 +51,31 @@ class RunningCells:
         self._shell = shell
         self._on_start = on_start
         self._on_end = on_end
-        # A stack for each thread: cells run within cells (`%run`, `run_cell`), and, in
-        # the subshells of ipykernel 7, beside each other.
+        # A stack per thread: cells run inside cells (`%run`, `run_cell`) and, in
+        # subshells of ipykernel 7, in parallel.
         self._running: dict[int, list[_Run]] = {}
-        # Whether a cell has a place of its own also when it has ended; in a terminal
-        # comes the prompt.
+        # Whether a cell's output area exists after its end; in a terminal it does not.
         self._output_stays = _PARENT_IN_CONTEXT and hasattr(shell, "kernel")
-        # What ipykernel files outputs under, as it was for the last cell.
+        # The last cell's parent message, which ipykernel assigns outputs to.
         self._parent: Any = None
 
     def started(self, info: Any = None) -> None:
-        """Note that a cell's code is about to run (`pre_run_cell`)."""
+        """Record that a cell's code is about to run (`pre_run_cell`)."""
         self._begin(info, self._number(info))
 
     def join(self) -> None:
-        """Note the cell that runs already: the one with the ``%load_ext``, if any.
+        """Record the cell that already runs, the one with the ``%load_ext``, if any.
 
-        IPython (8.18 to 9.18) keeps its result where values are displayed.
+        IPython (8.18 to 9.18) keeps its result in the display hook.
         """
         result = getattr(self._shell.displayhook, "exec_result", None)
         info = getattr(result, "info", None)
-        # IPython triggers no event at the end of a silent one.
+        # IPython triggers no event at the end of a silent cell.
         if info is None or getattr(info, "silent", True):
             return
         number = self._number(info)
         if number is not None and info.store_history:
-            number -= 1  # its own input is among the others by now
+            number -= 1  # its own input is already in the history
         self._begin(info, number)
 
     def _begin(self, info: Any, number: int | None) -> None:
@@ -95,11 +93,11 @@ class RunningCells:
         self._on_start(cell)
 
     def ended(self, result: Any = None) -> None:
-        """Note that a cell's code has run (`post_run_cell`).
+        """Record that a cell's code has run (`post_run_cell`).
 
-        IPython (8.18 to 9.18) triggers this event for an empty cell too, which had no
-        `pre_run_cell`; and none for `run_cell_async` called by a cell, which ends with
-        that cell at the latest.
+        IPython (8.18 to 9.18) also triggers this event for an empty cell, without a
+        `pre_run_cell`. It triggers none for `run_cell_async` called by a cell, which
+        ends with that cell at the latest.
         """
         thread = threading.get_ident()
         runs = self._running.get(thread, [])
@@ -117,36 +115,36 @@ class RunningCells:
             self._on_end(cell, error if cell is ended[0] else None)
 
     def current(self) -> Cell | None:
-        """Return the cell that runs on this thread, if any."""
+        """Return the running cell of this thread, if any."""
         runs = self._running.get(threading.get_ident())
         return runs[-1].cell if runs else None
 
     @property
     def nested(self) -> bool:
-        """Whether the cell that runs on this thread runs within another one."""
+        """Whether this thread's running cell runs inside another one."""
         return len(self._running.get(threading.get_ident(), ())) > 1
 
     def claim_outputs(self) -> None:
-        """Have what no cell sends itself land in the last cell again.
+        """Assign output that no cell sends to the last cell again.
 
-        ipykernel (6.29 to 7.4) files such outputs, Ray's forwarded worker logs
-        among them, under the message that it took in last. That of a click has
-        no cell, and what follows it would not be shown.
+        ipykernel (6.29 to 7.4) assigns such output, including Ray's forwarded worker
+        logs, to the last message that it received. After a click this message has no
+        cell, and the output would not be shown.
         """
         if self._parent:
             self._call_shell("set_parent", self._parent)
 
     def _call_shell(self, name: str, *arguments: Any) -> Any:
-        # A terminal's shell has neither of the two.
+        # A terminal's shell has none of these methods.
         method = getattr(self._shell, name, None)
         return method(*arguments) if callable(method) else None
 
     def _number(self, info: Any) -> int | None:
         outer = self.current()
         if outer is not None and not getattr(info, "store_history", True):
-            return outer.number  # it has none of its own
-        # The shell's own count is one further in IPython 9.16 than in 8.18 when
-        # this event comes; the inputs of all cells before this one are the same.
+            return outer.number  # the cell has no number
+        # At this event the shell's own count is one higher in IPython 9.16 than in
+        # 8.18; the number of earlier inputs is the same.
         history = self._shell.history_manager
         return None if history is None else len(history.input_hist_parsed)
 
@@ -159,12 +157,12 @@ class RunningCells:
 
 
 def _place_of(result: Any, runs: list[_Run]) -> int | None:
-    """Return the place among the cells that run of the one with this result."""
+    """Return the index in `runs` of the cell with this result."""
     info = getattr(result, "info", None)
     for place in reversed(range(len(runs))):
         if runs[place].info is info:
             return place
-    # One that ended by an exception of IPython's own has another result or none.
+    # A cell that an exception of IPython ended has another result or none.
     if result is not None and not _failed(result):
         return None
     return len(runs) - 1 if runs else None

@@ -1,1 +1,1 @@
-"""Where values come from: sessions, readiness, and the threads that read."""
+"""Fetching of values: sessions, readiness, and reader threads."""

@@ -1,25 +1,23 @@
 """Awaits over Ray Client (`ray.init("ray://...")`).
 
-Ray's own client await runs on the thread that also has to read the next answer,
-gives a bare `RayTaskError`, and asks the server once for each ref. Here many
-refs are asked for at once, loading is the readers' work, and errors are the
-same as in a local session. Imported only once a client ref is seen: it needs
-grpc.
+Ray's own client await runs on the thread that also reads the next answer, raises a bare
+`RayTaskError`, and sends one request per ref. Here one request covers many refs, reader
+threads load the values, and errors are the same as in a local session. This module
+needs grpc and is imported with the first client ref.
 
-Few refs are pushed: the server sends the value when it is there, one round trip
-in all. For many refs, one request returns which are ready, those are fetched in chunks,
-and `client_readiness` looks after the others, so that an await that is cancelled
-leaves nothing behind on either side.
+Few refs are pushed: the server sends the value when it is ready, in one round trip. For
+many refs, one request returns the ready ones, which are fetched in chunks, and
+`client_readiness` polls for the others, so a cancelled await leaves nothing behind on
+either side.
 
-A connection that breaks is not over: Ray tries to take it up again for
-RAY_CLIENT_RECONNECT_GRACE_PERIOD seconds, 30 by default, and the server keeps
-tasks and objects as long. Pending awaits wait with it, and are failed when Ray
-gives up: measured with 2.60.0, 30.1 s after the server was killed, 5.3 s with a
-period of 2 (Ray tries for 5 s at a time), 0.03 s with 0. A `ray.shutdown()` fails
-them within 0.3 s.
+A broken connection has not ended yet: Ray reconnects for
+RAY_CLIENT_RECONNECT_GRACE_PERIOD seconds, 30 by default, and the server keeps tasks and
+objects for that time. Pending awaits stay pending, and fail when Ray gives up: measured
+with 2.60.0, 30.1 s after the server was killed, 5.3 s with a period of 2 (Ray tries for
+5 s at a time), 0.03 s with 0. A `ray.shutdown()` fails them within 0.3 s.
 
-Objects of one chunk are one pickle, so that one of them whose `__setstate__` is
-slow delays up to 127 others; one that fails delays none for long.
+Objects of one chunk are one pickle, so one with a slow `__setstate__` delays up to 127
+others; one that fails causes no long delay.
 """
 
 from __future__ import annotations
@@ -54,26 +52,26 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import Ref
     from ..requests import Await
 
-#: Fresh awaits that are pushed without asking what is ready first.
+#: New awaits that are pushed without a check for readiness.
 FEW = 8
-#: Refs that the server may owe a push for. It holds each until it is ready, even
-#: even without awaits, and each costs it as much as 20 in a chunk.
+#: Pushes that may be pending on the server. It holds each ref until it is ready, even
+#: without awaits, and each costs as much as 20 in a chunk.
 MAX_PUSHED = 64
-#: Bytes that one answer should hold, and the objects that it may.
+#: Target bytes of one answer, and its maximum number of objects.
 CHUNK_BYTES = 4 * 2**20
 CHUNK = 128
-#: Objects below which a chunk that failed is not halved again but asked one by one.
+#: A failed chunk is halved again only into halves of at least this many objects.
 LAST_HALF = 4
 
 _sessions: weakref.WeakKeyDictionary[Any, ClientSession] = weakref.WeakKeyDictionary()
 
 
 def client_session_of(ref: Any) -> ClientSession:
-    """Return the connection that a client ref came over; asks no network.
+    """Return the connection of a client ref, without network access.
 
-    Also keeps the ref until its id has arrived: one that is dropped before (an
-    await that is cancelled at once) waits for it in its `__del__`, on the
-    thread that drops it.
+    Also keeps the ref until its id has arrived: a ref that is dropped earlier (by an
+    await that is cancelled at once) waits for the id in its `__del__`, on the thread
+    that drops it.
 
     Raises
     ------
@@ -95,7 +93,7 @@ def client_session_of(ref: Any) -> ClientSession:
 
 
 def _take_id(ref: Any) -> None:
-    with suppress(Exception):  # its awaits fail with it
+    with suppress(Exception):  # its awaits raise it
         ref.binary()
 
 
@@ -105,38 +103,38 @@ class ClientSession:
     def __init__(self, server: ClientServer) -> None:
         self._server = server
         self._waiter = ClientWaiter(self, server)
-        #: Ids of refs that the server is to push; it answers for each, once.
+        #: Ids of refs with a pending push; the server answers each once.
         self._pushed: set[bytes] = set()
-        #: What the objects that were read last weighed, in bytes.
+        #: Mean size of the objects that were read last, in bytes.
         self._object_bytes = CHUNK_BYTES / 16
 
     def is_current(self) -> bool:
-        """Whether the connection stands, or Ray is trying to take it up again."""
+        """Whether the connection exists, or Ray is reconnecting."""
         return self._server.connected
 
     def is_over(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection has ended."""
         return not self._server.connected
 
     def sit_out_end(self) -> None:
-        """Return: a client's refs may be dropped at any time."""
+        """Return at once: a client's refs may be dropped at any time."""
 
     def ended(self) -> ClientDisconnectedError:
-        """Make the error for an await that a disconnect cut short."""
+        """Return the error for an await that a disconnect interrupted."""
         return ClientDisconnectedError(
             "the Ray Client connection ended while this ref was being awaited. "
             "Connect again with ray.init('ray://...') and submit the task again."
         )
 
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
-        """Find out what is ready, fetch that, watch the others; on a reader thread.
+        """Fetch the ready objects, watch the others; on a reader thread.
 
         Parameters
         ----------
         awaits : list of Await
-            Of this session; those that are done are passed over.
+            Awaits of this session; those that are done are skipped.
         ready : bool
-            Ignored: awaits whose id was missing come back with it.
+            Ignored: it is also true for awaits whose id has just arrived.
         """
         del ready
         begun = [await_ for await_ in awaits if self._take_key(await_)]
@@ -151,27 +149,27 @@ class ClientSession:
             self._split(rest)
 
     def _take_key(self, await_: Await) -> bool:
-        """Note the id of an await's ref; False if it cannot be begun on (yet)."""
+        """Set the await's key; return whether the await can begin now."""
         ref = await_.ref
         if ref is None or await_.done():
             return False
         if id_in_flight(ref):
-            # No thread waits for it. Weak: an await may be cancelled meanwhile.
+            # No thread waits for the id. Weak: the await may be cancelled before.
             when_id_is_here(ref, functools.partial(_id_arrived, weakref.ref(await_)))
             return False
         try:
             await_.key = ref.binary()
-        except Exception as error:  # submitting the task failed
+        except Exception as error:  # the submission failed
             if self.is_current():
                 self.fail([await_], error)
             return False
         return True
 
     def _push(self, await_: Await, *, ready: bool = False) -> bool:
-        """Have the server send a value when it is there.
+        """Have the server send a value when it is ready; return whether it will.
 
-        Not for a ref that it is to push already: whoever awaits with a time
-        limit again and again would be sent the value as many times.
+        A ref has at most one pending push: otherwise repeated awaits with a timeout
+        would receive the value as many times.
         """
         ref, key = await_.ref, await_.key
         if ref is None or key is None:
@@ -188,14 +186,14 @@ class ClientSession:
         return True
 
     def _split(self, awaits: list[Await]) -> None:
-        """Fetch what is ready, and watch the others."""
+        """Fetch the ready objects, and watch the others."""
         try:
             ready = self.ready_ids([await_.key for await_ in awaits if await_.key])
         except UnreachableError:
             self._waiter.add(awaits)
             return
         except UnknownRefError:
-            # One that the server does not know fails the whole request.
+            # One unknown ref fails the whole request.
             if len(awaits) == 1:
                 self.fail(awaits, _unknown(awaits[0].ref))
             else:
@@ -214,7 +212,7 @@ class ClientSession:
             self._waiter.add(pending)
 
     def ready_ids(self, keys: Sequence[bytes]) -> set[bytes]:
-        """Return the ids of those that are ready; one round trip.
+        """Return the ids that are ready now, in one round trip.
 
         Raises
         ------
@@ -225,7 +223,7 @@ class ClientSession:
         return set(self._server.wait(unique, len(unique), 0.0))
 
     def found(self, awaits: list[Await]) -> None:
-        """Settle awaits whose objects exist, or fetch those; on any thread of ours."""
+        """Settle awaits whose objects exist, or fetch these. Thread-safe."""
         values = []
         for await_ in awaits:
             if await_.need is Need.VALUE:
@@ -234,7 +232,7 @@ class ClientSession:
                 await_.keeper.deliver(await_, None, None)
                 await_.keeper.wake()
         while values:
-            # A value is never shared: one chunk has each object once.
+            # Values are never shared: a chunk has each object once.
             once = {await_.key: await_ for await_ in values}
             self._fetch_soon(list(once.values()))
             values = [await_ for await_ in values if once[await_.key] is not await_]
@@ -243,7 +241,7 @@ class ClientSession:
         readers.call(self._fetch, awaits)
 
     def _fetch(self, awaits: list[Await]) -> None:
-        """Fetch a chunk; leave the rest for the next turn of a reader."""
+        """Fetch a chunk; queue the rest as another job."""
         size = max(1, min(CHUNK, int(CHUNK_BYTES / self._object_bytes)))
         if len(awaits) > size:
             self._fetch_soon(awaits[size:])
@@ -257,11 +255,10 @@ class ClientSession:
             self._object_bytes = max(1.0, len(data) / len(awaits))
             values = loads(data)
         except (UnreachableError, GetTimeoutError):
-            self._waiter.add(awaits)  # it asks again
-        except BaseException:  # SystemExit too, out of a __setstate__
-            # One of them is an error, or cannot be loaded: find out which. The
-            # last few are asked for one by one, which returns the task's own
-            # error from others.
+            self._waiter.add(awaits)  # it tries again
+        except BaseException:  # also SystemExit, from a __setstate__
+            # One of them is an error, or cannot be loaded: find out which. The last few
+            # are requested one by one, which separates a task's own error from others.
             half = len(awaits) // 2
             if half >= LAST_HALF:
                 self._fetch_chunk(awaits[:half])
@@ -276,19 +273,19 @@ class ClientSession:
             readers.load_soon()
 
     def fail(self, awaits: list[Await], error: Exception) -> None:
-        """Fail awaits; on any thread."""
+        """Fail awaits. Thread-safe."""
         for await_ in awaits:
             if not await_.done():
                 await_.keeper.deliver(await_, None, raisable(error))
                 await_.keeper.wake()
 
     def fail_unknown(self, awaits: list[Await]) -> None:
-        """Fail awaits of refs that the server does not know; on any thread."""
+        """Fail awaits of refs that the server does not know. Thread-safe."""
         for await_ in awaits:
             self.fail([await_], _unknown(await_.ref))
 
     def size(self, raw: Any) -> int | None:
-        """Return None: an answer may come in parts, or loaded already."""
+        """Return None: an answer may have come in parts, or be loaded already."""
         del raw
         return None
 
@@ -298,7 +295,7 @@ class ClientSession:
         Raises
         ------
         Exception
-            What the server says is wrong with the request itself.
+            The server's error about the request itself.
         """
         if isinstance(raw, _Loaded):
             return raw.value
@@ -306,7 +303,7 @@ class ClientSession:
             raise self.ended() from raw
         if isinstance(raw, Exception):
             raise raw
-        if isinstance(raw, bytearray):  # put together from chunks
+        if isinstance(raw, bytearray):  # assembled from chunks
             return loads(raw)
         if raw.get.valid:
             return loads(raw.get.data)
@@ -318,10 +315,9 @@ class ClientSession:
         raise error
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Return the ids of those that are ready now; on a reader thread.
+        """Return the ids of the refs that are ready now; on a reader thread.
 
-        Values come to this process when they are asked for, so that
-        `fetch_local` makes no difference.
+        `fetch_local` has no effect: values reach this process only on request.
 
         Raises
         ------
@@ -341,7 +337,7 @@ class ClientSession:
         raise self.ended()
 
     def read_now(self, ref: Ref) -> Any | None:
-        """Return None: every look at the server takes a round trip."""
+        """Return None: a read takes a round trip to the server."""
         del ref
         return None
 
@@ -350,15 +346,14 @@ class ClientSession:
     ) -> None:
         """Cancel the task behind a ref; on a reader thread.
 
-        Not by `ray.cancel`, which starts a new Ray if the connection has just
-        ended.
+        Without `ray.cancel`, which starts a new Ray if the connection has just ended.
         """
         if self.is_current():
             self._server.cancel(ref, force=force, recursive=recursive)
 
 
 class _Loaded:
-    """A value that was deserialised already, with others of its chunk."""
+    """A value that was already deserialised, with its chunk."""
 
     __slots__ = ("value",)
 
@@ -378,7 +373,7 @@ def _pushed(
     weak: weakref.ref[Await],
     answer: Any,
 ) -> None:
-    # On the thread that reads the next answer: only pass it on.
+    # On the thread that reads the next answer, which must not be blocked.
     asked = session()
     if asked is not None:
         asked._pushed.discard(key)

@@ -1,8 +1,8 @@
-"""Which pending refs of a Ray Client connection are ready, for many at once.
+"""Readiness of many pending refs of a Ray Client connection.
 
-One thread, one request at a time that the server holds until something is ready
-or a round is over. It carries only ids: a ref that is no longer awaited is released
-at once, even during a round.
+One thread sends one request at a time, which the server holds until a ref is ready or a
+round is over. Requests carry only ids: a ref that is no longer awaited is released at
+once, even during a round.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ...errors import UnknownRefError
 if TYPE_CHECKING:
     from ..requests import Await
 
-#: Seconds that a round lasts: half of what it is since the last newcomer, which
-#: would have to wait for its end, within these limits.
+#: Limits of a round in seconds. It lasts half of the time since the last new ref,
+#: because a new ref waits for its end.
 ROUND_SECONDS = (0.02, 2.0)
-#: A round in which a newcomer arrives is ended early if it lasts this long.
-#: Shorter ones are not worth it: the server waits on for each that is ended.
+#: A round of at least this many seconds is ended early when a new ref arrives. Shorter
+#: ones are not: the server continues to wait for each interrupted request.
 PATIENCE_SECONDS = 0.1
-#: After something was ready, rest this many times what asking took.
+#: After a ref was ready, pause this many times the duration of the request.
 REST_TO_COST = 4
 MAX_REST_SECONDS = 0.1
-#: Seconds without anything to wait for after which the thread ends.
+#: Idle seconds after which the thread ends.
 IDLE_SECONDS = 0.5
 
 
 class Session(Protocol):
-    """What the waiter asks of the session that it serves."""
+    """The methods of a session that the waiter calls."""
 
     def is_current(self) -> bool:
-        """Whether the connection stands, or may stand again."""
+        """Whether the connection exists, or Ray is reconnecting."""
 
     def ready_ids(self, keys: list[bytes]) -> set[bytes]:
         """Return the ids of objects that are ready now."""
@@ -51,7 +51,7 @@ class Session(Protocol):
 
 
 class ClientWaiter:
-    """Hands awaits back to their session when their objects are ready."""
+    """Passes awaits back to their session when their objects are ready."""
 
     def __init__(self, session: Session, server: ClientServer) -> None:
         self._session = session
@@ -61,11 +61,11 @@ class ClientWaiter:
         self._inbox: deque[Await] = deque()
         self._running = False
         self._round = 0.0
-        #: Of awaits that take turns here, by id. The thread's alone.
+        #: Pending awaits by id; used by the thread only.
         self._waiting: dict[bytes, list[Await]] = {}
 
     def add(self, awaits: list[Await]) -> None:
-        """Wait for these too; any thread."""
+        """Add awaits. Thread-safe."""
         self._inbox.extend(awaits)
         self._arrived.set()
         with self._lock:
@@ -97,7 +97,7 @@ class ClientWaiter:
                     if not self._inbox:
                         self._running = False
                         return
-        # The loops fail the awaits when they see that it is over.
+        # The loops fail the awaits when the session is over.
         self._waiting.clear()
         self._inbox.clear()
         with self._lock:
@@ -117,7 +117,7 @@ class ClientWaiter:
                 del self._waiting[key]
 
     def _ask(self, age: float) -> None:
-        """Wait for one of them, then see which others are ready as well."""
+        """Wait for one ref, then find all that are ready."""
         keys = list(self._waiting)
         shortest, longest = ROUND_SECONDS
         seconds = min(max(age / 2, shortest), longest)
@@ -131,7 +131,7 @@ class ClientWaiter:
             self._hand_back(self._session.ready_ids(keys))
             cost = time.monotonic() - started
         except UnreachableError:
-            # Interrupted, or disconnected for now or for good.
+            # Interrupted, or disconnected, perhaps temporarily.
             if not self._inbox:
                 self._arrived.wait(RETRY_SECONDS)
             return
@@ -145,7 +145,7 @@ class ClientWaiter:
             return
         finally:
             self._round = 0.0
-        # While refs resolve all the time, leave the server to those who work.
+        # While refs resolve continuously, leave the server to other work.
         time.sleep(min(REST_TO_COST * cost, MAX_REST_SECONDS))
 
     def _hand_back(self, ready: set[bytes]) -> None:
@@ -155,9 +155,9 @@ class ClientWaiter:
         self._session.found([await_ for await_ in awaits if not await_.done()])
 
     def _sort_out(self, keys: list[bytes]) -> None:
-        """Fail the awaits of refs that the server does not know, and no others.
+        """Fail only the awaits of refs that the server does not know.
 
-        A ref that was released meanwhile is unknown too, and has no awaits.
+        A ref that was just released is unknown too, and has no awaits.
         """
         self._forget()
         keys = [key for key in keys if key in self._waiting]

@@ -1,4 +1,4 @@
-"""Awaits within a local Ray session: who is ready, and reading those."""
+"""Awaits in a local Ray session: checks for readiness, and reads."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import Raw, Ref
     from ..requests import Await
 
-#: Objects of one batch that are looked at one by one, to find out what they are.
+#: Objects of one batch that are read one by one to tell values from errors.
 MOST_LOOKED_AT = 64
-#: Seconds that a shutdown of Ray may take before our threads go on regardless.
+#: Seconds after which this package's threads no longer wait for Ray's shutdown.
 END_SECONDS = 30.0
 
 
@@ -37,55 +37,54 @@ class LocalSession:
 
     def __init__(self, core: Any) -> None:
         self._core = core
-        #: The session's objects, for those who watch rather than await.
+        #: The session's objects, also used by `watch`.
         self.objects = ObjectReader(core)
         self._readiness = Readiness(self, self.objects)
         #: Owners (serialised addresses) known to be of this cluster.
         self._owners: set[bytes] = set()
 
     def is_current(self) -> bool:
-        """Whether Ray is still connected, to this session."""
+        """Whether Ray is connected to this session."""
         return not self.objects.closed and connected_core() is self._core
 
     def is_over(self) -> bool:
-        """Whether Ray has shut down.
+        """Whether Ray's shutdown is complete.
 
-        Not while it is at it, in another thread: a ref that is dropped between
-        the core worker's end and its removal ends the process (Ray 2.60.0).
+        False during the shutdown: a ref that is dropped between the core worker's end
+        and its removal ends the process (Ray 2.60.0).
         """
         return core_of_process() is not self._core
 
     def sit_out_end(self) -> None:
-        """Keep the calling thread, and the refs it holds, still until it is over.
+        """Block the calling thread, which may hold refs, until it is over.
 
-        Even a garbage collection there could drop a ref at the wrong moment.
+        Even a garbage collection in it could drop a ref during the shutdown.
         """
         until = time.monotonic() + END_SECONDS
         while not self.is_over() and time.monotonic() < until:
             time.sleep(0.01)
 
     def ended(self) -> SessionEndedError:
-        """Make the error for an await that `ray.shutdown()` cut short."""
+        """Return the error for an await that `ray.shutdown()` interrupted."""
         return SessionEndedError(
             "ray.shutdown() was called while this ref was being awaited, so its "
             "value cannot arrive. Call ray.init() and submit the task again."
         )
 
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
-        """Read what is here, watch what is not; on a reader thread.
+        """Read the ready objects, watch the others; on a reader thread.
 
         Parameters
         ----------
         awaits : list of Await
-            Of this session; those that are done are passed over.
+            Awaits of this session; those that are done are skipped.
         ready : bool
-            Whether the objects are known to exist, though perhaps elsewhere.
+            Whether the objects are known to exist, perhaps on another node.
         """
         begun: list[Await] = []
         by_need: dict[Need, dict[bytes, Group]] = {}
         for await_ in awaits:
-            # Taken once: the loop may cancel the await, and so drop its ref,
-            # at any moment.
+            # Read once: the loop may cancel the await and drop its ref at any moment.
             ref = await_.ref
             if ref is None or await_.done():
                 continue
@@ -133,7 +132,7 @@ class LocalSession:
             self._report_what_exists(found)
 
     def _report_what_exists(self, groups: list[Group]) -> None:
-        """Let observers know which of these objects are values, which are errors."""
+        """Report to the observers which of these objects are values or errors."""
         if not groups or not observed():
             return
         refs = [group.ref for group in groups]
@@ -142,7 +141,7 @@ class LocalSession:
         except ClosedError:
             return
         except Exception:
-            # Asking for an object of another node takes 0.6 ms (2.60).
+            # Reading an object of another node fails after 0.6 ms (2.60).
             raws = [self._read_or_none([ref])[0] for ref in refs[:MOST_LOOKED_AT]]
         emit(
             [
@@ -157,12 +156,12 @@ class LocalSession:
     def _find(
         self, groups: dict[bytes, Group], *, fetch_local: bool = False
     ) -> list[Group]:
-        """Take out the groups whose object is ready, see `ObjectReader.wait`."""
+        """Remove and return the groups whose object is ready."""
         refs = [group.ref for group in groups.values()]
         try:
             found = self._look(refs, fetch_local)
         except ValueError:
-            # One unknown owner fails the whole call. Fail those, ask again.
+            # One unknown owner fails the whole call. Fail such groups, then repeat.
             for key, group in list(groups.items()):
                 group.awaits[0].known = False
                 if not self._belongs(group):
@@ -177,9 +176,9 @@ class LocalSession:
         return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
 
     def _read_all(self, groups: dict[bytes, Group]) -> bool:
-        """Read objects and queue them if all are here, as is most often the case.
+        """Read and queue all objects if all are on this node, the usual case.
 
-        Asking first who is ready would take longer than reading.
+        Checking for readiness first would take longer than reading.
         """
         try:
             raws = self.objects.read([group.ref for group in groups.values()])
@@ -192,7 +191,7 @@ class LocalSession:
         return True
 
     def _read(self, groups: list[Group]) -> list[Group]:
-        """Read objects and queue them; give those that are not here."""
+        """Read and queue objects; return the groups that are not on this node."""
         elsewhere = []
         raws = self._read_or_none([group.ref for group in groups])
         for group, raw in zip(groups, raws, strict=True):
@@ -215,24 +214,24 @@ class LocalSession:
         return True
 
     def read_ready(self, refs: list[Ref]) -> tuple[Sequence[int], list[Raw]]:
-        """Read what is on this node now; on a reader thread.
+        """Read the objects that are on this node now; on a reader thread.
 
-        Starts pulling what is elsewhere. What cannot be read, for whatever reason,
-        is not among the answers: awaited by itself it raises its own error.
+        Starts pulling the others. Objects that cannot be read are left out: each raises
+        its own error when it is awaited alone.
 
         Returns
         -------
         positions : sequence of int
-            In `refs`, of those that were read; a range if all were.
+            Positions in `refs` of the objects that were read; a range if all were.
         raws : list
-            What was read, in the same order, to be loaded.
+            The read objects, in the same order, to be loaded.
         """
         try:
             return range(len(refs)), self.objects.read(refs)
         except ClosedError:
             raise
-        except Exception:  # one is not here, or bad
-            unique = list(set(refs))  # two that are the same are an error to Ray
+        except Exception:  # one is missing, or fails
+            unique = list(set(refs))  # Ray rejects duplicates
         try:
             found = set(self._look(unique, fetch_local=True))
         except ValueError:  # one of them is unknown
@@ -253,17 +252,17 @@ class LocalSession:
         except ClosedError:
             raise
         except Exception:
-            # An error among them keeps the others from being read.
+            # One that fails prevents the others from being read.
             if len(refs) == 1:
                 return [None]
         half = len(refs) // 2
         return self._read_or_none(refs[:half]) + self._read_or_none(refs[half:])
 
     def _belongs(self, group: Group) -> bool:
-        """Whether a pending ref is this session's; fails its awaits if not.
+        """Whether a pending ref belongs to this session; fails its awaits if not.
 
-        Ray itself never answers for a ref without a living owner in the
-        cluster, so this is asked once for each pending await.
+        Checked once for each pending await, because Ray never completes a ref without
+        a living owner in the cluster.
         """
         if group.awaits[0].known:
             return True
@@ -292,13 +291,13 @@ class LocalSession:
     ) -> tuple[list[Any], dict[int, BaseException]]:
         """Deserialise objects, and return the errors among them by their index.
 
-        An object whose class ends all of `load_many` (its `__setstate__` raises
-        SystemExit) fails by itself: each is then loaded again on its own.
+        If one object ends all of `load_many` (its `__setstate__` raises SystemExit),
+        each object is loaded again separately, and only that one fails.
 
         Raises
         ------
         ClosedError
-            If the session ends meanwhile.
+            If the session ends during the call.
         """
         try:
             values = self.objects.load_many(refs, raws)
@@ -333,21 +332,21 @@ class LocalSession:
         return VALUE if error is None else describe_text(*error)
 
     def look_at(self, key: bytes, owner: bytes) -> Description | None:
-        """Return what an object is, as `describe`; None if it is not on this node."""
+        """Return the description of an object, or None if it is not on this node."""
         raw = self.objects.read_own(key, owner)
         return None if raw is None else self.describe(raw)
 
     def size(self, raw: Any) -> int | None:
-        """Return the bytes of an object as they lie in the store."""
+        """Return the size of an object in the store, in bytes."""
         return size_of(raw)
 
     def look(self, refs: list[Ref], fetch_local: bool) -> list[bytes]:
-        """Return the ids of those that are ready now; on a reader thread.
+        """Return the ids of the refs that are ready now; on a reader thread.
 
         Raises
         ------
         UnknownRefError
-            If one is not of this session.
+            If one does not belong to this session.
         """
         for ref in refs:
             if self.objects.owner(ref) is None:
@@ -355,12 +354,12 @@ class LocalSession:
         return [ref.binary() for ref in self._look(refs, fetch_local)]
 
     def read_now(self, ref: Ref) -> Any | None:
-        """Read an object that is on this node, or give None; any thread."""
+        """Read an object that is on this node, or return None. Thread-safe."""
         try:
             if self.objects.wait([ref], 1, timeout_ms=0, fetch_local=True):
                 return self.objects.read([ref])[0]
         except (ValueError, GetTimeoutError):
-            pass  # unknown, or just evicted: the readers find out which
+            pass  # unknown, or just evicted; the readers raise the error
         return None
 
     def cancel_task(

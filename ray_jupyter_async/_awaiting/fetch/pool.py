@@ -1,9 +1,9 @@
-"""The threads that talk to Ray so that no event loop has to.
+"""The reader threads, which make the calls to Ray for all event loops.
 
-One reader is enough while objects load fast; it takes turns between batches, so
-that a small await is not stuck behind a large one. A reader that is held up by
-one object (a slow `__setstate__`) is left to it, and another is started for the
-rest. Readers end by themselves half a second after the last piece of work.
+One reader is enough while objects load fast. It alternates between batches, so a small
+await does not wait for a large one. While one object holds up a reader (a slow
+`__setstate__`), another reader is started. Readers end after half a second without
+work.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ T = TypeVar("T")
 IDLE_SECONDS = 0.5
 #: Seconds without progress after which another reader is started.
 HELD_UP_SECONDS = 0.015
-#: Readers that may be held up at the same time before newcomers have to wait.
+#: Readers that may be held up at the same time before other work waits.
 MAX_READERS = 64
-#: Awaits that a reader begins on before it looks at other work. Each slice costs a
-#: turn of the GIL, which a busy thread beside does not give back for five
-#: milliseconds.
+#: Awaits that a reader begins before it takes other work. Each slice costs a turn of
+#: the GIL, which another busy thread keeps for five milliseconds.
 SLICE = 1024
-#: Objects that become ready in a burst are read together, so that threads wake less
-#: often. The delay is this share of the time for which an object was awaited, and at
-#: most this many seconds.
+#: Objects that become ready in a burst are read together, with fewer thread wakeups.
+#: The delay is this share of the time for which an object was awaited, at most this
+#: many seconds.
 LATE_SHARE = 0.01
 LATE_SECONDS = 0.01
 #: Objects read that are released before the GIL may change hands.
@@ -56,14 +55,13 @@ class Readers:
         self.reset()
 
     def reset(self) -> None:
-        """Start from nothing: in a new process, whose threads are gone."""
+        """Reset all state; for a forked process, which has no threads."""
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        # Read, not yet deserialised. Shared, so that whoever is free takes the
-        # next: an object that holds up its reader holds up nothing behind it.
+        # Read, not yet deserialised. Shared by all readers, so an object that holds up
+        # its reader does not delay the next ones.
         self._raw: deque[tuple[Await, Any, Any]] = deque()
-        # Awaits whose objects became ready, and when they are due to be read, on the
-        # clock of `time.monotonic`.
+        # Awaits whose objects became ready, and when to read these (`time.monotonic`).
         self._returned: deque[Await] = deque()
         self._due = math.inf
         self._collected = -math.inf
@@ -72,47 +70,48 @@ class Readers:
         self._seen = (0.0, -1)
 
     def begin(self, awaits: list[Await]) -> None:
-        """Fetch the values of awaits of one session; any thread."""
+        """Fetch the objects of awaits of one session. Thread-safe."""
         self.call(self._begin, awaits, 0, False)
 
     def ready(self, await_: Await, since: float | None = None) -> None:
-        """Queue an await whose object exists; cheap, any thread, Ray's io thread too.
+        """Queue an await whose object exists. Cheap; also on Ray's io thread.
 
         Parameters
         ----------
         since : float, optional
-            When the await began, on the clock of `time.monotonic`. If others have
-            just become ready, it may then be delayed to be read with more of them.
+            When the await began (`time.monotonic`). If others have just become ready,
+            it may be delayed and read together with later ones.
         """
         self._returned.append(await_)
         due = now = time.monotonic()
         if since is not None and now - self._collected < LATE_SECONDS:
             due += min((now - since) * LATE_SHARE, LATE_SECONDS)
-        # Read after the append: `_collect` resets it before it empties the queue.
+        # `_due` is read after the append: `_collect` resets it before it empties the
+        # queue.
         if due < self._due:
             self._due = due
             self.load_soon()
 
     def loaded_soon(self, await_: Await, ref: Any, raw: Any) -> None:
-        """Queue what was read for deserialising; on any thread."""
+        """Queue an object that was read for deserialising. Thread-safe."""
         self._raw.append((await_, ref, raw))
 
     def load_soon(self) -> None:
-        """Make sure that a reader loads what was queued. Thread-safe."""
+        """Have a reader load the queued objects. Thread-safe."""
         self.call(_nothing)
 
     def let_go(self, raws: list[Any]) -> None:
-        """Empty a list of read objects; on a reader, when no more are waited for.
+        """Release read objects; on a reader, after the results are delivered.
 
-        It takes longer than reading: for each buffer Ray calls the object store. In
-        steps, because it keeps the GIL meanwhile.
+        This takes longer than reading: Ray calls the object store for each buffer and
+        keeps the GIL. It is therefore done in steps.
         """
         while raws:
             del raws[-LET_GO_STEP:]
             self.moved()
 
     def moved(self) -> None:
-        """Record progress of a long job, see `help_out`; on a reader."""
+        """Record progress of a long job for `help_out`; on a reader."""
         self._progress += 1
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
@@ -140,14 +139,15 @@ class Readers:
         return await asyncio.wrap_future(result)
 
     def help_out(self) -> bool:
-        """Start another reader if there is work and none moves; any thread.
+        """Start another reader if work is queued and none has made progress.
 
-        Called by the loops from a timer while they have work here.
+        No progress means none for `HELD_UP_SECONDS`. Thread-safe; the loops call it
+        from a timer while they have awaits here.
 
         Returns
         -------
         bool
-            Whether work is waiting, so that it is worth calling again soon.
+            Whether work is queued, so that another call is useful soon.
         """
         now = time.monotonic()
         if not self._raw and self._jobs.empty() and now < self._due:
@@ -171,17 +171,16 @@ class Readers:
             reader.start()
         except RuntimeError as error:
             self._threads -= 1
-            # From Python 3.12 on no thread starts while the interpreter ends: an
-            # object that becomes ready then has nobody left to be read for. Only
-            # the message shows it: in 3.12 `sys.is_finalizing` is not true yet when
-            # Ray's exit handler shuts it down.
+            # Since Python 3.12 no thread starts while the interpreter exits, and
+            # objects that become ready then are not needed. Only the message shows
+            # this: in 3.12 `sys.is_finalizing` is still false in Ray's exit handler.
             if "interpreter shutdown" not in str(error):
                 raise
 
     def _run(self) -> None:
         while True:
-            # Whatever ends a piece of work, the thread goes on: one that died would
-            # still be counted, and the pool is full at `MAX_READERS`.
+            # The thread survives all errors: a dead one would still count towards
+            # `MAX_READERS`.
             try:
                 self._load_queued()
                 job = self._next_job()
@@ -189,16 +188,16 @@ class Readers:
                     return
                 job()
             except BaseException:
-                # SystemExit too: Ray raises it in its callers at a shutdown,
-                # and the awaits concerned are failed by their loop.
-                with suppress(BaseException):  # out of a handler of the logger's
+                # Also SystemExit, which Ray raises in its callers at a shutdown; the
+                # loop then fails the awaits.
+                with suppress(BaseException):  # from a handler of the logger
                     logger.debug("a reader's job ended early", exc_info=True)
-            # A local that lives on would pin the batch until the next job.
+            # Otherwise this local pins the batch until the next job.
             job = None
             self._progress += 1
 
     def _next_job(self) -> Callable[[], None] | None:
-        """Wait for a job; return None once this reader has ended."""
+        """Wait for a job; return None to end this reader."""
         while True:
             left = self._due - time.monotonic()
             if left <= 0:
@@ -209,8 +208,8 @@ class Readers:
                 if left < IDLE_SECONDS:
                     continue
             with self._lock:
-                # A job put before the lock was taken has counted this thread as
-                # alive.
+                # A job that was put before the lock was taken has started no reader,
+                # because this one was counted.
                 if self._jobs.empty() and not self._raw and not self._returned:
                     self._threads -= 1
                     return None
@@ -245,10 +244,10 @@ class Readers:
                     await_.keeper.wake()
 
     def _load_queued(self) -> None:
-        """Load what was read, waking each loop once when it is all done.
+        """Load the queued objects, then wake each loop once.
 
-        The objects that come before one that takes long are not lost to their
-        loop: it looks by itself while `help_out` tells it to.
+        Objects before a slow one are delivered in time: loops also look for results
+        by themselves while `help_out` returns True.
         """
         keepers = []
         loaded: list[Any] = []
@@ -260,7 +259,7 @@ class Readers:
             if await_.done():
                 continue
             if not await_.session.is_current():
-                await_.session.sit_out_end()  # the loop fails it then
+                await_.session.sit_out_end()  # the loop then fails it
                 continue
             value: Any = None
             try:
@@ -290,9 +289,9 @@ def _nothing() -> None:
     pass
 
 
-#: The pool. One a process: readers have no state of a loop or of a session.
+#: The process's pool: readers have no state of a loop or a session.
 readers = Readers()
 
 if hasattr(os, "register_at_fork"):
-    # The child of a fork has the queues but none of the threads.
+    # A forked child has the queues but not the threads.
     os.register_at_fork(after_in_child=readers.reset)

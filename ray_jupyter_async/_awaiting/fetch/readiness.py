@@ -1,9 +1,9 @@
-"""Which of the awaited objects exist yet, without reading or pinning them.
+"""Readiness of awaited objects, without reading or pinning them.
 
-Newer Ray calls back for each ref. Older Ray, and every pull from
-another node, is asked in rounds by a waiter thread: one for the newcomers, in
-short rounds, and one for those that take long, in rounds that grow with what a
-round costs, so that many idle refs cost next to nothing.
+Ray 2.60 and later call back for each ref. For older Ray, and for pulls from another
+node, waiter threads poll in rounds: one thread polls new refs in short rounds, another
+one polls long-pending refs in rounds that grow with the cost of a round, so that many
+idle refs cost almost nothing.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import ObjectReader, Ref
     from ..requests import Await, Session
 
-#: Seconds in the newcomers' lane before a ref counts as one that takes long.
+#: Seconds after which a ref moves from the short rounds to the long ones.
 NEWCOMER_SECONDS = 0.2
-#: Milliseconds that a newcomers' round lasts at the most.
+#: Milliseconds that a short round lasts at most.
 SHORT_ROUND_MS = 5
-#: A long round lasts this many times what it costs to ask, within the limits.
+#: A long round lasts this many times the cost of a call, within the limits.
 ROUND_TO_COST = 120
-#: The upper one is how long a shutdown of Ray may have to wait for a round, and
-#: how long a dropped ref may stay: reached with thousands of refs pending alone.
+#: The upper limit is how long a shutdown of Ray may wait for a round and how long a
+#: dropped ref may stay; only thousands of pending refs reach it.
 LONG_ROUND_MS = (50, 2500)
-#: Seconds without anything to wait for after which a waiter thread ends.
+#: Idle seconds after which a waiter thread ends.
 IDLE_SECONDS = 0.5
 
 
@@ -50,12 +50,12 @@ class Group:
         self.awaits = awaits
 
     def loaded_soon(self, raw: Any) -> None:
-        """Have the value deserialised once per await: none is shared."""
+        """Have the value deserialised once per await: values are never shared."""
         for await_ in self.awaits:
             readers.loaded_soon(await_, self.ref, raw)
 
     def settle(self, error: BaseException | None = None) -> None:
-        """Settle awaits that need no value, or that can have none."""
+        """Settle the awaits without a value."""
         for await_ in self.awaits:
             await_.keeper.deliver(await_, None, error)
             await_.keeper.wake()
@@ -66,12 +66,12 @@ class Readiness:
 
     def __init__(self, session: Session, objects: ObjectReader) -> None:
         self._objects = objects
-        # Those who need an object here, and those who only ask if it exists.
+        # For awaits of an object on this node, and for checks that it exists.
         self._pulls = _lanes("ray-await-pulls", session, objects, fetch_local=True)
         self._looks = _lanes("ray-await-looks", session, objects, fetch_local=False)
 
     def watch(self, groups: list[Group], need: Need) -> None:
-        """Hand each await back to the readers when its object exists."""
+        """Pass each await back to the readers when its object exists."""
         if not HAS_ON_READY:
             _add(self._looks if need is Need.EXISTS else self._pulls, groups)
             return
@@ -81,22 +81,22 @@ class Readiness:
                 self._watch_by_callback(await_, group.ref, now)
 
     def watch_pulls(self, groups: list[Group]) -> None:
-        """Hand each await back when its object is on this node."""
+        """Pass each await back to the readers when its object is on this node."""
         _add(self._pulls, groups)
 
     def _watch_by_callback(self, await_: Await, ref: Ref, now: float) -> None:
         await_.unwatch = self._objects.on_ready(ref, _WhenReady(await_, now))
-        # The await may have been cancelled meanwhile.
+        # The await may have been cancelled during the registration.
         if await_.done():
             release(await_)
 
 
 class _WhenReady:
-    """Callback of Ray's for an object that exists: hands its await to the readers.
+    """Callback for Ray when an object exists: passes its await to the readers.
 
-    Holds the await weakly, because Ray keeps the callback until the object exists:
-    an await of a loop that was closed must not wait for that to be collected. A
-    closure takes three times the memory, and there is one for each pending ref.
+    Holds the await weakly, because Ray keeps the callback until the object exists, and
+    an await of a closed loop must be collectable before. A closure would take three
+    times the memory, for each pending ref.
     """
 
     __slots__ = ("_await", "_since")
@@ -106,8 +106,8 @@ class _WhenReady:
         self._since = since
 
     def __call__(self, _error: BaseException | None) -> None:
-        # An object that stands for an error is ready, too; so is one that can no
-        # longer come to exist. Reading it finds out.
+        # Also called for an error object, and for an object that can no longer be made;
+        # reading it raises the error.
         await_ = self._await()
         if await_ is not None:
             await_.unwatch = None
@@ -118,7 +118,7 @@ class _WhenReady:
 def _lanes(
     name: str, session: Session, objects: ObjectReader, *, fetch_local: bool
 ) -> _Waiter:
-    """Return the newcomers' waiter; it passes on to one for those that take long."""
+    """Return the waiter for new refs, which passes long-pending ones to another."""
     long = _Waiter(f"{name}-long", session, objects, fetch_local, LONG_ROUND_MS)
     return _Waiter(name, session, objects, fetch_local, (1, SHORT_ROUND_MS), then=long)
 
@@ -130,16 +130,16 @@ def _add(waiter: _Waiter, groups: list[Group]) -> None:
 
 
 class _Waiter:
-    """A thread that asks Ray in rounds which of its awaits' objects are here.
+    """A thread that polls Ray in rounds for the objects of its awaits.
 
     Parameters
     ----------
     fetch_local : bool
-        Whether an object has to be on this node, to be pulled if need be.
+        Whether an object must be on this node, and is pulled if necessary.
     rounds_ms : tuple of int
         The shortest and the longest round, in milliseconds.
     then : _Waiter, optional
-        Takes over the awaits that have been here for long.
+        Takes over the awaits that are pending for long.
     """
 
     def __init__(
@@ -161,13 +161,13 @@ class _Waiter:
         self._arrived = threading.Event()
         self._inbox: deque[tuple[float, Await]] = deque()
         self._running = False
-        #: Refs of a round; rebuilt only when they have changed.
+        #: Refs of a round; rebuilt only after changes.
         self._asked: tuple[list[Ref], dict[bytes, list[Await]]] | None = None
-        #: Seconds that it took to ask for all of them.
+        #: Seconds that a call for all refs took.
         self._cost = 0.0
 
     def add(self, awaits: list[Await]) -> None:
-        """Wait for these too; any thread."""
+        """Add awaits. Thread-safe."""
         now = time.monotonic()
         self._inbox.extend((now, await_) for await_ in awaits)
         self._arrived.set()
@@ -195,7 +195,7 @@ class _Waiter:
                         if not self._inbox:
                             self._running = False
                             return
-            # The loops fail the awaits when they see that it is over.
+            # The loops fail the awaits when the session is over.
             self._session.sit_out_end()
         except ClosedError:
             self._session.sit_out_end()
@@ -211,7 +211,7 @@ class _Waiter:
             self._asked = None
 
     def _forget(self, waiting: dict[Await, float]) -> None:
-        """Let go of what is done, was taken over, or has lost its loop."""
+        """Drop awaits that are done, were taken over, or whose loop is closed."""
         gone = [
             await_
             for await_ in waiting
@@ -224,7 +224,7 @@ class _Waiter:
             self._asked = None
 
     def _round(self, waiting: dict[Await, float]) -> None:
-        """Wait until something is ready or the round is over; hand back the ready."""
+        """Wait until a ref is ready or the round is over; pass the ready ones back."""
         new = self._asked is None
         refs, by_key = self._asked = self._asked or _by_key(waiting)
         started = time.monotonic()
@@ -236,19 +236,19 @@ class _Waiter:
             if not ready:
                 shortest, longest = self._rounds_ms
                 round_ms = int(self._cost * 1000 * ROUND_TO_COST)
-                # For one only, so that it returns at once; the next asks for all.
+                # For one only, so that it returns early; the next call is for all.
                 ready = self._ask(
                     refs, 1, timeout_ms=min(max(round_ms, shortest), longest)
                 )
         except ValueError:
-            # Ray forgot the owner of one of them. The session finds out which.
+            # Ray no longer knows the owner of one of them. The session finds out which.
             for awaits in by_key.values():
                 self._hand_back(awaits, waiting)
             return
         for ref in ready:
             self._hand_back(by_key[ref.binary()], waiting)
         if ready and new:
-            # While refs resolve all the time, leave the core to those who work.
+            # While refs resolve continuously, leave the CPU to the tasks.
             time.sleep(min(self._cost, 0.1))
 
     def _ask(self, refs: list[Ref], num_returns: int, *, timeout_ms: int) -> list[Ref]:
@@ -266,7 +266,7 @@ class _Waiter:
                 readers.ready(await_)
 
     def _pass_on(self, waiting: dict[Await, float]) -> None:
-        """Offer what takes long to the next waiter; keep it until it is taken."""
+        """Offer long-pending awaits to the next waiter; keep them until taken."""
         if self._then is None:
             return
         before = time.monotonic() - NEWCOMER_SECONDS
@@ -278,12 +278,12 @@ class _Waiter:
 
 
 def _by_key(waiting: Iterable[Await]) -> tuple[list[Ref], dict[bytes, list[Await]]]:
-    """Return each ref once, and its awaits by id."""
+    """Return each ref once, and the awaits by id."""
     by_key: dict[bytes, list[Await]] = {}
     refs: list[Ref] = []
     for await_ in waiting:
         ref, key = await_.ref, await_.key
-        if ref is None or key is None:  # cancelled since
+        if ref is None or key is None:  # already cancelled
             continue
         if key not in by_key:
             refs.append(ref)

@@ -1,4 +1,4 @@
-"""Which session a ref belongs to: the local one or Ray Client's."""
+"""The session of a ref: the local one, or a Ray Client connection."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _local: LocalSession | None = None
 _local_core: Any = None
-#: In a process that was forked: the core worker of its parent.
+#: In a forked process: the parent's core worker.
 _parents_core: Any = None
 
 
 def session_of(ref: object) -> Session:
-    """Return the session that can answer for a ref.
+    """Return the session of a ref.
 
-    Cheap, and never asks the network: it runs on the event loop for each await.
+    Cheap, without network access: it runs on the event loop for each await.
 
     Raises
     ------
@@ -46,17 +46,17 @@ def session_of(ref: object) -> Session:
 
 
 def all_local(refs: Sequence[object]) -> bool:
-    """Whether all of these are refs of a local session; cheap for many."""
+    """Whether all are refs of a local session; fast for many."""
     return set(map(type, refs)) == {ObjectRef}
 
 
 def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
-    """Return the session of each ref; cheap for many, as `session_of` for each.
+    """Return the session of each ref, as `session_of`; fast for many.
 
     Raises
     ------
     TypeError, RayNotInitializedError
-        As `session_of`, for the first ref that has none.
+        As `session_of`, for the first ref that fails.
     """
     if all_local(refs):
         return itertools.repeat(_local_session(), len(refs))
@@ -64,7 +64,7 @@ def sessions_of(refs: Sequence[object]) -> Iterable[Session]:
 
 
 def local_session_of(ref: object) -> LocalSession:
-    """Return the session of a ref that must not be Ray Client's.
+    """Return the session of a ref, which must be a local one.
 
     Raises
     ------
@@ -101,25 +101,25 @@ def _local_session() -> LocalSession:
 
 
 def forget_session() -> None:
-    """Hold the session no longer than its awaits do; the next await makes it again."""
+    """Drop the session; its awaits keep it, and the next await makes another."""
     global _local, _local_core
     _local = _local_core = None
 
 
 def require_session() -> None:
-    """Check that Ray is connected, locally or through Ray Client.
+    """Raise unless Ray is connected, locally or through Ray Client.
 
     Raises
     ------
     RayNotInitializedError
-        If it is not.
+        If Ray is not connected.
     """
     if not ray.is_initialized():
         _local_session()
 
 
 def not_a_ref(given: object, expected: str = "a ray.ObjectRef") -> str:
-    """Return a message: what was given instead of a ref, and what may be meant."""
+    """Return a message with what was given instead of a ref, and a hint."""
     kind = f"{type(given).__module__}.{type(given).__qualname__}"
     message = f"expected {expected}, got {shown(given)} of type {kind}"
     if isinstance(given, (list, tuple, set, frozenset)):
@@ -135,7 +135,7 @@ def shown(given: object) -> str:
     """Return the start of an object's `repr`, for a message about it."""
     try:
         return f"{given!r:.80}"
-    except Exception:  # the message is of more use than this error
+    except Exception:  # an error here must not replace the message
         return "an object whose repr() raises"
 
 

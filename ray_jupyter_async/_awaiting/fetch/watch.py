@@ -1,4 +1,4 @@
-"""Readiness of refs without awaits: no value is fetched, nothing is pinned."""
+"""Readiness of refs that are not awaited: nothing is fetched or pinned."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import Ref
     from .local import LocalSession
 
-#: Seconds between two rounds of asking where Ray has no callback (before 2.60).
+#: Seconds between two polls if Ray has no callback (before 2.60).
 ROUND_SECONDS = 0.2
 
-#: Least seconds between two looks for refs without any reference left,
-#: and the share of a core that these looks may take.
+#: Minimum seconds between two checks for refs without any reference left, and the share
+#: of a core that these checks may take.
 RELEASED_SECONDS = 1.0
 RELEASED_SHARE = 0.01
 
-#: Takes a ref's id and what the object is (`VALUE` or an error), None if that
-#: is not known: it lies on another node.
+#: Called with a ref's id and the description of its object (`VALUE` or an error), or
+#: None if that is not known because the object is on another node.
 OnReady = Callable[[bytes, Description | None], None]
-#: Takes the id of a ref whose last reference was dropped before it was ready.
+#: Called with the id of a ref whose last reference was dropped before it was ready.
 OnReleased = Callable[[bytes], None]
 
 
 def watch_ready(
     refs: Sequence[Ref], on_ready: OnReady, on_released: OnReleased
 ) -> Callable[[], None]:
-    """Call back once per ref: its object exists, or its last reference was dropped.
+    """Call back once per ref, when its object exists or its last reference is dropped.
 
     Parameters
     ----------
     refs : sequence of ObjectRef
-        Of a local session. On Ray 2.60 and later they are not kept; on older
-        Ray they are kept until they are ready, and so never released.
+        Refs of a local session. Ray 2.60 and later does not keep them; with older Ray
+        they are kept until they are ready, and therefore never released.
     on_ready : callable
-        Called with `(ref.binary(), what)` on some thread; it may only record.
+        Called with `(ref.binary(), what)` on any thread; it may only record.
     on_released : callable
-        Called with `ref.binary()` within seconds, likewise.
+        Called with `ref.binary()`, within seconds, in the same way.
 
     Returns
     -------
@@ -100,7 +100,7 @@ class _Watch:
         self._on_released = on_released
         self._stopped = threading.Event()
         self._unwatch: dict[bytes, Callable[[], None]] = {}
-        # Ready while they were being registered.
+        # Refs that became ready during their registration.
         self._early: set[bytes] = set()
 
     def stop(self) -> None:
@@ -110,7 +110,7 @@ class _Watch:
             unwatch()
 
     def by_callback(self, refs: list[Ref]) -> None:
-        """Register with Ray; on a reader thread, because it takes time."""
+        """Register callbacks with Ray; on a reader thread, because it takes time."""
         for ref in refs:
             if self._stopped.is_set():
                 return
@@ -122,7 +122,7 @@ class _Watch:
             except ClosedError:
                 return
             if key in self._early:
-                # Ready before there was anything to take back.
+                # Ready before `on_ready` returned.
                 self._early.discard(key)
                 self._unwatch.pop(key, None)
         if self._unwatch:
@@ -146,7 +146,7 @@ class _Watch:
             pause = max(RELEASED_SECONDS, cost / RELEASED_SHARE)
 
     def _exists(self, key: bytes, owner: bytes, _error: BaseException | None) -> None:
-        # On Ray's io thread: looking for an error is a reader's work.
+        # On Ray's io thread; a reader checks for an error.
         self._early.add(key)
         if self._unwatch.pop(key, None) is not None:
             self._early.discard(key)
@@ -157,7 +157,7 @@ class _Watch:
         self._on_ready(key, self._session.look_at(key, owner))
 
     def by_rounds(self, refs: list[Ref]) -> None:
-        """Ask in rounds; on a thread of its own."""
+        """Poll in rounds; on a separate thread."""
         objects = self._session.objects
         while refs and not self._stopped.is_set() and self._session.is_current():
             try:
@@ -176,7 +176,7 @@ class _Watch:
 
 
 def outcomes_of(keys: Sequence[bytes]) -> dict[bytes, Description]:
-    """Return what those of this process's objects are that lie on this node, by id."""
+    """Return descriptions, by id, of this process's objects on this node."""
     if not keys:
         return {}
     try:

@@ -1,7 +1,7 @@
-"""The asyncio tasks that a cell has started, recognised by their context.
+"""The asyncio tasks of a cell, identified by their context.
 
-A task copies the context of the code that creates it, and `events.origin` in that
-context is the id of the cell. Tasks of earlier cells carry another id.
+A task copies the context of the code that creates it, in which `events.origin` is the
+cell's id. Tasks of earlier cells have other ids.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def cancel_tasks_of(
 ) -> None:
     """Cancel the tasks that a cell has started; on the loop's thread.
 
-    A task that has not begun ends without running. Left alone are the cell's own task,
-    the task that is being stepped, and tasks of the kernel's.
+    A task that has not begun ends without running. The cell's own task, the current
+    task and the kernel's tasks are not cancelled.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""Stop: what an interrupt (SIGINT) does to the cell that runs.
+"""Stop: the handling of an interrupt (SIGINT) of the running cell.
 
-A cell that awaits is cancelled, and the event loop is woken for it: ipykernel
-cancels too, but its loop hears of it only when it next wakes (ipykernel #881).
-A cell that runs or blocks gets a KeyboardInterrupt, but only in its own code,
-never in the kernel's, where it would cost the reply or the kernel. An interrupt
-that comes in between is brought again until one of the two can be done.
+A cell that awaits is cancelled, and the event loop is woken: ipykernel also cancels,
+but takes effect only when the loop next wakes (ipykernel #881). In a cell that runs or
+blocks, a KeyboardInterrupt is raised, but only in the cell's own code: in the kernel's
+code it would lose the reply or end the kernel. An interrupt at any other moment is
+repeated until one of the two is possible.
 
-What the cell then shows is in `interrupted`.
+The message of the interrupted cell is in `report`.
 """
 
 from __future__ import annotations
@@ -34,57 +34,58 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts to deliver an interrupt.
 _AGAIN = 0.02
-#: Seconds for which something that had better finish is let finish.
+#: Grace period, in seconds, for critical sections such as a half-sent message.
 _BUSY = 0.5
-#: Seconds without a turn of the event loop after which what it runs blocks it.
+#: Seconds without a turn of the event loop after which its callback counts as blocking.
 _BLOCKED = 0.3
 
 NOT_MAIN = "as in ipykernel: this kernel does not run in the main thread"
 
 
 class _AsyncCell(NamedTuple):
-    """An async cell that runs in the main thread."""
+    """A running async cell of the main thread."""
 
     id: Hashable
     task: asyncio.Task[Any]
     loop: asyncio.AbstractEventLoop
-    #: The handler that was there when it began.
+    #: The SIGINT handler that was set when it began.
     handler: Any
 
 
 class Interrupts:
-    """Takes the interrupts of one shell, in the main thread.
+    """Handles the interrupts of one shell, in the main thread.
 
     Parameters
     ----------
     shell
-        In a kernel, all requests are covered; in a terminal, cells that await.
+        In a kernel, interrupts are handled in all requests; in a terminal, in cells
+        that await.
 
     Attributes
     ----------
     interrupted : bool
-        Whether the cell that runs has been interrupted.
+        Whether the running cell has been interrupted.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.interrupted = False
         self._shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
-        # One object: a bound method is a new one each time.
+        # Kept, because each access makes a new bound method.
         self._handler = self._on_sigint
         self._async_cell: _AsyncCell | None = None
-        # The cells that run within each other, and what `interrupted` was before.
+        # The cells that run inside each other, with the earlier `interrupted`.
         self._outer: list[tuple[Hashable, bool]] = []
-        # When the interrupt came that is not delivered yet.
+        # When the undelivered interrupt arrived.
         self._pressed: float | None = None
         self._is_repeat = False
         self._asked_loop = False
-        # Whether something was unwound in the request that runs.
+        # Whether an exception was raised in the current request.
         self._raised = False
         self._requests = 0
         self._attached = False
         self._hooks = ExitStack()
-        # Its `put` may interrupt itself, so a signal handler can call it.
+        # `put` is reentrant, so a signal handler can call it.
         self._wanted: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
     @property
@@ -93,9 +94,9 @@ class Interrupts:
         return "prompt, in code of cells only" if self._attached else NOT_MAIN
 
     def attach(self) -> None:
-        """Begin to take interrupts; nothing happens outside the main thread."""
+        """Start to handle interrupts; a no-op outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
-            return  # Python handles signals there alone
+            return  # Python handles signals only there
         self._attached = True
         bringer = threading.Thread(
             target=self._bring_again, name="ray_jupyter_async interrupts", daemon=True
@@ -112,7 +113,7 @@ class Interrupts:
                 ),
             ):
                 self._hooks.enter_context(hook)
-        # The cell with the %load_ext may be one that awaits.
+        # The cell with the %load_ext may await.
         self.cell_started(None)
         if self._kernel is not None and _in_request(self._kernel):
             self._requests = 1
@@ -120,7 +121,7 @@ class Interrupts:
                 signal.signal(signal.SIGINT, self._handler)
 
     def detach(self) -> None:
-        """Restore the kernel's own handling, also of the current request."""
+        """Restore the kernel's own handling, also for the current request."""
         if not self._attached:
             return
         self._attached = False
@@ -134,7 +135,7 @@ class Interrupts:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def cell_started(self, cell_id: Hashable) -> None:
-        """Take over from the handler of an async cell; within the cell's task."""
+        """Replace the handler of an async cell; called in the cell's task."""
         if not self._attached or not _in_main_thread():
             return
         if cell_id is not None:
@@ -162,7 +163,7 @@ class Interrupts:
             signal.signal(signal.SIGINT, cell.handler)
 
     def forget(self, cell_id: Hashable) -> None:
-        """Have `interrupted` be about the cell around one that has ended, again."""
+        """Restore `interrupted` of the outer cell after an inner one has ended."""
         for place, (known, interrupted) in enumerate(self._outer):
             if known == cell_id and _in_main_thread():
                 self.interrupted = interrupted
@@ -170,7 +171,7 @@ class Interrupts:
                 return
 
     def _awaits(self, handler: object) -> bool:
-        """Whether this handler shows that the new cell may await."""
+        """Whether this handler is one of a cell that may await."""
         if self._kernel is None:
             return handler is signal.default_int_handler
         # ipykernel 6.29 to 7.4, around each async cell in the main thread.
@@ -178,23 +179,23 @@ class Interrupts:
         return bool(name.endswith("_cancel_on_sigint.<locals>.handle_sigint"))
 
     def _request_begins(self) -> None:
-        """Stand in for ipykernel's `pre_handler_hook` (6.29 to 7.4).
+        """Replace ipykernel's `pre_handler_hook` (6.29 to 7.4).
 
-        That one puts `signal.default_int_handler` in, which raises wherever the
-        kernel is: in its own code, the reply of the cell is never sent.
+        The original sets `signal.default_int_handler`, which also raises in the
+        kernel's own code; the reply of the cell is then never sent.
         """
         if not _in_main_thread():
-            return  # the original fails here, and is passed over
-        # One that was sent when the last request ended has been ignored.
+            return  # the original raises here, and ipykernel ignores it
+        # A repeat that was sent as the last request ended has been ignored.
         self._is_repeat = False
         before = signal.signal(signal.SIGINT, self._handler)
-        # Requests run within each other in a loop made re-entrant.
+        # Requests run inside each other in a re-entrant loop.
         self._requests += 1
         if before is not self._handler:
             self._kernel.saved_sigint_handler = before
 
     def _request_ends(self) -> None:
-        """Stand in for `post_handler_hook`."""
+        """Replace `post_handler_hook`."""
         if not _in_main_thread():
             return
         self._requests = max(0, self._requests - 1)
@@ -211,7 +212,7 @@ class Interrupts:
         if first:
             self._pressed = now
         elif self._pressed is None:
-            return  # delivered since it was sent
+            return  # already delivered
         since = now - (self._pressed or now)
         cell = self._async_cell
         place = place_of(frame, self._shell.user_global_ns)
@@ -220,48 +221,48 @@ class Interrupts:
             self.interrupted = self._raised = True
             signal.default_int_handler(signum, frame)
         if place is Place.MESSAGE and (cell is None or since > _BLOCKED):
-            # The cell that awaits meanwhile has its turn after this.
+            # A cell that awaits is interrupted after this.
             self._pressed = None if cell is None else now
             self._raised = True
             signal.default_int_handler(signum, frame)
         if place is Place.BACKGROUND and max(since, blocked_in_ray()) > _BLOCKED:
             self._pressed = now
             self._raised = True
-            # After this, also where the first interrupt comes late enough for it.
+            # Delivered to the cell afterwards, also if this is the first interrupt.
             self._deliver_later(cell, now if first else None)
             if cell is not None:
-                # Before the loop steps them: they may block as this one does.
+                # Before the loop steps them: they may block as well.
                 cancel_tasks_of(cell.id, cell.task, cell.loop)
-            # A KeyboardInterrupt would end the loop, and with it the kernel. A
-            # task that raises a CancelledError is a cancelled task.
+            # A KeyboardInterrupt would end the loop and the kernel. A task that raises
+            # a CancelledError counts as cancelled.
             raise cancellation(frame)
         self._deliver_later(cell, now if first else None)
 
     def _deliver_later(self, cell: _AsyncCell | None, began: float | None) -> None:
-        """Have the loop cancel the cell, and a new interrupt brought again."""
+        """Have the loop cancel the cell, and have a new interrupt repeated."""
         if cell is not None and not self._asked_loop:
             self._asked_loop = True
-            # Unlike tornado's `add_callback` it wakes the loop also when called on
+            # Unlike tornado's `add_callback`, this wakes the loop even when called on
             # the loop's own thread.
             cell.loop.call_soon_threadsafe(self._cancel, cell)
         if began is not None:
             self._wanted.put(began)
 
     def _cancel(self, cell: _AsyncCell) -> None:
-        """Cancel the cell's task; called by the loop, so never within the task."""
+        """Cancel the cell's task; called by the loop, never inside the task."""
         self._asked_loop = False
         if self._pressed is None or self._async_cell is not cell:
-            return  # delivered meanwhile, or the cell has ended
+            return  # already delivered, or the cell has ended
         if getattr(cell.task.get_coro(), "cr_running", False):
-            # Within the cell, in a nested loop: a task that is cancelled in its
-            # last step fails, and the kernel's reply with it. To be asked again.
+            # Inside the cell, in a nested loop: cancelling a task in its last step
+            # makes it and the kernel's reply fail. The interrupt is repeated.
             return
         self._pressed = None
         self.interrupted = True
         cell.task.cancel()
 
     def _bring_again(self) -> None:
-        """Repeat interrupts that could not be delivered where they came."""
+        """Repeat undelivered interrupts; a thread."""
         main = threading.main_thread().ident
         assert main is not None
         while self._wanted.get() is not None:
@@ -272,7 +273,7 @@ class Interrupts:
     def _repeat(self, main: int) -> None:
         if self._pressed is None:
             return
-        # Anybody else's handler would take it for one more.
+        # Another handler would treat it as a new interrupt.
         if signal.getsignal(signal.SIGINT) is self._handler:
             self._is_repeat = True
             _interrupt(main)
@@ -283,7 +284,7 @@ def _interrupt(thread: int) -> None:
     if kill is None:  # Windows
         _thread.interrupt_main()
     else:
-        # Unlike the other one, it also ends a system call that waits.
+        # Unlike `interrupt_main`, this also ends a waiting system call.
         kill(thread, signal.SIGINT)
 
 
@@ -292,7 +293,7 @@ def _in_main_thread() -> bool:
 
 
 def _in_request(kernel: Any) -> bool:
-    """Whether ipykernel (6.29 to 7.4) is handling a request now."""
+    """Whether ipykernel (6.29 to 7.4) is handling a request."""
     return (
         hasattr(kernel, "saved_sigint_handler")
         and signal.getsignal(signal.SIGINT) is not kernel.saved_sigint_handler
