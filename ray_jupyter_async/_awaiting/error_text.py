@@ -237,7 +237,7 @@ def _rays_text(error: BaseException) -> str:
         base, method = RayTaskError, RayTaskError.__dict__["__str__"]
     if not _is_rays(method):
         return _own_message(error) or ""
-    # Of a copy with Ray's own class and only plain fields.
+    # From a copy with Ray's own class and only plain fields.
     copy: Any = BaseException.__new__(base, *_plain(_args(error)))
     copy.__dict__.update(_NO_FIELDS)
     copy.__dict__.update((k, v) for k, v in fields.items() if _is_plain(v))

@@ -166,11 +166,9 @@ class ClientSession:
         return True
 
     def _push(self, await_: Await, *, ready: bool = False) -> bool:
-        """Have the server send a value when it is ready; return whether it will.
-
-        A ref has at most one pending push: otherwise repeated awaits with a timeout
-        would receive the value as many times.
-        """
+        """Have the server send a value when it is ready; False if it cannot."""
+        # One pending push per ref: otherwise the server would send the value once for
+        # each of repeated awaits with a timeout.
         ref, key = await_.ref, await_.key
         if ref is None or key is None:
             return True

@@ -155,10 +155,8 @@ class ClientWaiter:
         self._session.found([await_ for await_ in awaits if not await_.done()])
 
     def _sort_out(self, keys: list[bytes]) -> None:
-        """Fail only the awaits of refs that the server does not know.
-
-        A ref that was just released is unknown too, and has no awaits.
-        """
+        """Fail only the awaits of refs that the server does not know."""
+        # A ref that was just released is unknown too, and has no awaits.
         self._forget()
         keys = [key for key in keys if key in self._waiting]
         if not keys:

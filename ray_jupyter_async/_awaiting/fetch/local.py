@@ -176,10 +176,8 @@ class LocalSession:
         return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
 
     def _read_all(self, groups: dict[bytes, Group]) -> bool:
-        """Read and queue all objects if all are on this node, the usual case.
-
-        Checking for readiness first would take longer than reading.
-        """
+        """Read and queue all objects if all are on this node, the usual case."""
+        # Checking for readiness first would take longer than reading.
         try:
             raws = self.objects.read([group.ref for group in groups.values()])
         except ClosedError:
@@ -259,11 +257,9 @@ class LocalSession:
         return self._read_or_none(refs[:half]) + self._read_or_none(refs[half:])
 
     def _belongs(self, group: Group) -> bool:
-        """Whether a pending ref belongs to this session; fails its awaits if not.
-
-        Checked once for each pending await, because Ray never completes a ref without
-        a living owner in the cluster.
-        """
+        """Whether a pending ref belongs to this session; fails its awaits if not."""
+        # Checked once per pending await, because Ray never completes a ref without a
+        # living owner in the cluster.
         if group.awaits[0].known:
             return True
         address = self.objects.owner(group.ref)

@@ -244,11 +244,9 @@ class Readers:
                     await_.keeper.wake()
 
     def _load_queued(self) -> None:
-        """Load the queued objects, then wake each loop once.
-
-        Objects before a slow one are delivered in time: loops also look for results
-        by themselves while `help_out` returns True.
-        """
+        """Load the queued objects, then wake each loop once."""
+        # Objects before a slow one do not wait: loops also check for results from a
+        # timer while `help_out` returns True.
         keepers = []
         loaded: list[Any] = []
         while self._raw:

@@ -92,13 +92,11 @@ class Readiness:
 
 
 class _WhenReady:
-    """Callback for Ray when an object exists: passes its await to the readers.
+    """Callback for Ray when an object exists: passes its await to the readers."""
 
-    Holds the await weakly, because Ray keeps the callback until the object exists, and
-    an await of a closed loop must be collectable before. A closure would take three
-    times the memory, for each pending ref.
-    """
-
+    # Holds the await weakly, because Ray keeps the callback until the object exists,
+    # and an await of a closed loop must be collectable before. A closure would take
+    # three times the memory, for each pending ref.
     __slots__ = ("_await", "_since")
 
     def __init__(self, await_: Await, since: float) -> None:
@@ -130,17 +128,7 @@ def _add(waiter: _Waiter, groups: list[Group]) -> None:
 
 
 class _Waiter:
-    """A thread that polls Ray in rounds for the objects of its awaits.
-
-    Parameters
-    ----------
-    fetch_local : bool
-        Whether an object must be on this node, and is pulled if necessary.
-    rounds_ms : tuple of int
-        The shortest and the longest round, in milliseconds.
-    then : _Waiter, optional
-        Takes over the awaits that are pending for long.
-    """
+    """Polls Ray in rounds for the objects of its awaits; a thread."""
 
     def __init__(
         self,
@@ -155,7 +143,9 @@ class _Waiter:
         self._session = session
         self._objects = objects
         self._fetch_local = fetch_local
+        #: The shortest and the longest round.
         self._rounds_ms = rounds_ms
+        #: Takes over the awaits that have been pending for long.
         self._then = then
         self._lock = threading.Lock()
         self._arrived = threading.Event()

@@ -179,11 +179,9 @@ class Interrupts:
         return bool(name.endswith("_cancel_on_sigint.<locals>.handle_sigint"))
 
     def _request_begins(self) -> None:
-        """Replace ipykernel's `pre_handler_hook` (6.29 to 7.4).
-
-        The original sets `signal.default_int_handler`, which also raises in the
-        kernel's own code; the reply of the cell is then never sent.
-        """
+        """Replace ipykernel's `pre_handler_hook` (6.29 to 7.4)."""
+        # The original sets `signal.default_int_handler`, which also raises in the
+        # kernel's own code; the reply of the cell is then never sent.
         if not _in_main_thread():
             return  # the original raises here, and ipykernel ignores it
         # A repeat that was sent as the last request ended has been ignored.
