@@ -14,7 +14,7 @@ NODE_MODULES := .ci/js/node_modules
 # Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
 OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
 PYTEST_OPTIONS ?=
-# Processes that run test files side by side; most tests wait most of the time.
+# Processes that run test files in parallel; tests spend most of their time waiting.
 TEST_PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
