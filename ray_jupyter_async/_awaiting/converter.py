@@ -17,13 +17,13 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._interruptible import interruptible
+from .._log import logger
 from .._ray_api.shutdown_gate import ClosedError
 from .events import (
     AwaitEvent,
     Outcome,
     announce,
     emit,
-    logger,
     observed,
     origin,
     settled,

@@ -8,12 +8,12 @@ ids, never a ref, a value or an exception, so an observer cannot pin anything.
 from __future__ import annotations
 
 import enum
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from .._log import logger
 from ..errors import RayAwaitError
 from .error_text import describe
 from .requests import Need
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .error_text import Description
     from .requests import Await
 
-logger = logging.getLogger("ray_jupyter_async")
 
 #: The origin of awaits. The notebook room sets it to the running cell's id, and each
 #: await stores the value at its creation.

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ray.exceptions import RayError, RayTaskError
 
-from .events import logger
+from .._log import logger
 from .steering import STOPS, fits_future, raisable
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 from .._awaiting.events import origin
 from .._awaiting.fetch.watch import watch_ready
+from .._log import logger
 from .._ray_api.object_ids import TASK_ID_BYTES
 from .._ray_api.shutdown_gate import ClosedError
 from .snapshots import RefState
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .sources.submissions import Submissions
     from .tracker import Tracker
 
-logger = logging.getLogger("ray_jupyter_async")
 
 _RETRY = " (retry)"
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..._log import logger
 from ..._ray_api.shutdown_gate import ClosedError
-from ..events import logger
 from ..steering import raisable
 from ..task_errors import error_of
 

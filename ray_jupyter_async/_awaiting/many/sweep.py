@@ -11,9 +11,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..._log import logger
 from ..._ray_api.objects import errors_among
 from ..._ray_api.shutdown_gate import ClosedError
-from ..events import AwaitEvent, emit, logger, observed, origin, settled
+from ..events import AwaitEvent, emit, observed, origin, settled
 from ..fetch.pool import readers
 from ..requests import Need
 from ..steering import raisable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
@@ -13,6 +12,7 @@ from IPython import display as _ipython
 
 from ..._display.plain_text import markup
 from ..._display.widget.comm import answer_at_once
+from ..._log import logger
 from ..task_words import count, did_not_stop
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..._display.cell import Cell
     from ..._tracking.cluster.running_tasks import RunningTask, RunningTasks
 
-logger = logging.getLogger("ray_jupyter_async")
 
 # IPython publishes no types for these two.
 _display: Callable[..., Any] = _ipython.display

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 import threading
 
-logger = logging.getLogger("ray_jupyter_async")
+from ..._log import logger
 
 #: Attributes that ipykernel, too, sets on its threads (6.29 to 7.4): while a thread is
 #: at a breakpoint, debugpy's pydevd suspends all other threads without them.
