@@ -102,8 +102,10 @@ def interrupted(kernel, code):
 
 
 def notice(result):
-    assert len(result.displays) == 1, str(result)
-    return result.displays[0]
+    # On a slow machine the cell waits long enough to show its progress as well.
+    found = [output for output in result.displays if "Ray task" in output.text]
+    assert len(found) == 1, str(result)
+    return found[0]
 
 
 def test_the_message_tells_where_what_and_how_many_run_on(ready):
