@@ -51,6 +51,15 @@ def event(state, failure=None):
     )
 
 
+def test_unknown_outcome_is_asked_about_however_old():
+    tracker = tracker_of()
+    tracker.record([awaited(), settled(Outcome.EXISTS)])
+    assert tracker.unexplained(["cell"], 100.0, 9) == {"cell": [REF]}
+    tracker.explain({"cell": [REF]}, {TASK: event(RefState.READY)}, ())
+    assert in_cell(tracker) == {"ready": 1}
+    assert tracker.unexplained(["cell"], 100.0, 9) == {"cell": []}
+
+
 def test_existing_object_is_not_done():
     tracker = tracker_of()
     tracker.record([awaited(), settled(Outcome.EXISTS)])

@@ -51,8 +51,11 @@ def test_tasks_and_actor_methods_are_cancelled(ray_session, tmp_path):
             ray.get(ref, timeout=60)
 
 
-def test_single_ref_is_accepted(ray_session):
-    ref = spin.remote()
+def test_single_ref_is_accepted(ray_session, tmp_path):
+    begun = tmp_path / "begun"
+    ref = spin.remote(begun)
+    # Ray may lose a cancel that meets the very start of a task (2.60.0).
+    poll(begun.exists)
     (part,) = run(cancel(ref))
     assert part == (ref, CancelOutcome.REQUESTED, "")
 

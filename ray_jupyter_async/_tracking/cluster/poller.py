@@ -37,6 +37,9 @@ SHARE = 0.05
 #: Seconds for which a settled cell is still looked at: workers report to the GCS
 #: once a second.
 LINGER = 2.5
+#: The same for a cell with refs of which the outcome is not known: on a loaded machine
+#: reports are late.
+LINGER_FOR_UNKNOWN = 15.0
 _SHORTEST_REST = 0.1
 # Objects of ended tasks that one look reads, to find out what they are. For the others
 # there are the events, a second later, and the next look.
@@ -61,7 +64,7 @@ class ClusterView:
         self._looked = threading.Event()
         # Where the next look for objects of ended tasks begins.
         self._next_asked = 0
-        # Cells that are looked at, and until when if they have settled.
+        # Cells that are looked at, and when they were first seen to have settled.
         self._followed: dict[Hashable, float | None] = {}
         #: Whether Ray still answers.
         self.health = ClusterHealth(lambda: bool(self._followed), tracker.set_stale)
@@ -232,13 +235,15 @@ class ClusterView:
     def _forget_settled(self) -> None:
         """Stop following cells that settled a while ago."""
         now = time.monotonic()
-        for origin, until in list(self._followed.items()):
+        for origin, settled_at in list(self._followed.items()):
             progress = self._tracker.read_cell(origin)
             if progress is None:
                 self._followed.pop(origin, None)
             elif not progress.settled:
                 self._followed[origin] = None
-            elif until is None:
-                self._followed[origin] = now + LINGER
-            elif until < now:
-                self._followed.pop(origin, None)
+            elif settled_at is None:
+                self._followed[origin] = now
+            else:
+                unknown = any(line.unknown for line in progress.lines)
+                if now - settled_at > (LINGER_FOR_UNKNOWN if unknown else LINGER):
+                    self._followed.pop(origin, None)

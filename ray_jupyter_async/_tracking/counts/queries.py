@@ -43,8 +43,9 @@ def unexplained(records: Records, cell: Cell, since: float, most: int) -> list[b
 
     Those of the first `most` refs that have not settled, which are the most likely to
     run, and of the last `most` that settled after `since` and whose tasks' ends are not
-    known from events. Takes the longer the more of these there are, not the more refs
-    the cell has.
+    known from events; and `most` with an unknown outcome, whenever they settled. Takes
+    the longer the more of these there are; without unknown outcomes not the longer the
+    more refs the cell has.
     """
     # In about their order over all lines.
     lines = [records.unsettled(line) for line in cell.lines.values()]
@@ -57,7 +58,11 @@ def unexplained(records: Records, cell: Cell, since: float, most: int) -> list[b
             if records.ended[slot] <= since or len(settled) == most:
                 break
             settled.append(slot)
-    return [records.keys[slot] for slot in (*pending, *reversed(settled))]
+    found = [records.keys[slot] for slot in (*pending, *reversed(settled))]
+    if any(line.counts[RefState.ENDED] for line in cell.lines.values()):
+        unknown = islice(ended_unknown(records, cell), most)
+        found = list(dict.fromkeys((*found, *unknown)))
+    return found
 
 
 def ended_unknown(records: Records, cell: Cell) -> list[bytes]:
