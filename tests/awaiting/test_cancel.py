@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ray_jupyter_async import CancelOutcome, cancel
 
 
 @ray.remote(num_cpus=0)
-def spin(begun=os.devnull):
+def spin(begun):
     Path(begun).touch()
     for _ in range(3000):
         time.sleep(0.01)
@@ -89,8 +88,10 @@ def test_forced_actor_method_is_refused_alone(ray_session, tmp_path):
     run(cancel(refs[0]))
 
 
-def test_unknown_ref_is_refused_alone(ray_session):
-    ref = spin.remote()
+def test_unknown_ref_is_refused_alone(ray_session, tmp_path):
+    begun = tmp_path / "begun"
+    ref = spin.remote(begun)
+    poll(begun.exists)
     bad, good = run(cancel([ray.ObjectRef.from_random(), ref]))
     assert bad.outcome is CancelOutcome.REFUSED
     assert "does not belong" in bad.reason
