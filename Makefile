@@ -69,7 +69,7 @@ binder-check: ## build and run the notebooks as mybinder.org would; print times 
 	$(PYTHON) binder/check.py --save build/notebooks
 
 bench: $(VENV)/.installed-all ## run the benchmarks and write docs/performance.md
-	PYTHONPATH=tests $(BIN)/python -m benchmarks --write
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m benchmarks --write
 
 clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
