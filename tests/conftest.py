@@ -96,7 +96,7 @@ def _shared_ray_stays(request, _leaves_nothing):
 
 @pytest.fixture
 def gate(ray_session, tmp_path):
-    """Tasks that end when told; opened at the end, so that none outlives the test."""
+    """Tasks that end on a signal; opened at the end, so that none outlives the test."""
     from harness.gate import Gate
 
     made = Gate(tmp_path)

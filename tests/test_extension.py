@@ -165,8 +165,10 @@ def loaded(unloaded):
 
 
 def differences(kernel):
-    told = kernel.ok("print(';'.join(differences(before, snapshot())))").stdout.strip()
-    return told.split(";") if told else []
+    printed = kernel.ok(
+        "print(';'.join(differences(before, snapshot())))"
+    ).stdout.strip()
+    return printed.split(";") if printed else []
 
 
 def test_load_before_ray_is_imported_and_started(first_load):
@@ -382,8 +384,8 @@ def test_the_magic_tells_when_await_is_rays_own(loaded):
 def test_the_magic_takes_no_arguments(loaded):
     result = loaded.run("%ray_async x")
     assert result.status == "error"
-    told = result.stderr or result.outputs[0].text
-    assert "UsageError: %ray_async takes no arguments, got 'x'" in told
+    printed = result.stderr or result.outputs[0].text
+    assert "UsageError: %ray_async takes no arguments, got 'x'" in printed
 
 
 def test_progress_before_the_load_says_what_to_do(unloaded):
@@ -442,10 +444,10 @@ def test_terminal_ipython_loads_awaits_and_unloads(short_path):
         env=rays.process_environment(short_path, {"IPYTHONDIR": str(short_path / "i")}),
         check=False,
     )  # fmt: skip
-    told = f"{done.stdout}\n{done.stderr}"
-    assert done.returncode == 0, told
-    assert "Error" not in told
+    printed = f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, printed
+    assert "Error" not in printed
     for line in ("awaited 42", "patched False", "threads []", "magic None", "own 8"):
-        assert line in done.stdout, told
+        assert line in done.stdout, printed
     assert "through ray_jupyter_async" in done.stdout
     assert "2 done" in done.stdout

@@ -31,22 +31,22 @@ def demo(folder, cell):
 @pytest.mark.kernel
 def test_demo_runs_again_when_ray_is_late(tmp_path):
     tried = tmp_path / "tried"
-    code, told = demo(
+    code, printed = demo(
         tmp_path,
         f"from pathlib import Path\ntried = Path({str(tried)!r})\n"
         f"if not tried.exists():\n    tried.touch()\n    raise Exception({LATE!r})\n"
         "print('start' + 'ed')",
     )
     assert code == 0
-    assert told.count("Ray did not start in time, as on a busy machine.") == 1
-    assert "started" in told
+    assert printed.count("Ray did not start in time, as on a busy machine.") == 1
+    assert "started" in printed
 
 
 @pytest.mark.kernel
 def test_demo_ends_with_a_line_when_ray_stays_late(tmp_path):
-    code, told = demo(tmp_path, f"raise Exception({LATE!r})")
+    code, printed = demo(tmp_path, f"raise Exception({LATE!r})")
     assert code == 1
-    assert told.splitlines()[-1].startswith("  ✗ Tried 3 times.")
+    assert printed.splitlines()[-1].startswith("  ✗ Tried 3 times.")
 
 
 def test_ray_says_in_these_words_that_it_is_late():

@@ -209,8 +209,8 @@ def test_a_cell_that_catches_the_interrupt_still_ends_its_tasks(ready):
 def test_the_magic_ends_the_tasks_of_the_last_interrupted_cell(ready):
     ready.ok("earlier = holder.hold.remote()")
     interrupted(ready, "await work.remote()")
-    told = ready.ok("%ray_cancel").stdout.splitlines()
-    assert told == [
+    printed = ready.ok("%ray_cancel").stdout.splitlines()
+    assert printed == [
         "Cancelling 1 Ray task (1 × work) …",
         "Ended: 1 Ray task (1 × work)",
     ]
@@ -237,8 +237,8 @@ def test_a_generator_that_was_let_go_of_is_refused_with_the_reason(ready):
         "del generator"
     )
     wait_until_running(ready, ["flow"])
-    told = ready.ok("%ray_cancel --all").stdout
-    assert "cannot cancel a generator whose ref was dropped" in told
+    printed = ready.ok("%ray_cancel --all").stdout
+    assert "cannot cancel a generator whose ref was dropped" in printed
     end.touch()
     wait_until_running(ready, [])
 
@@ -258,19 +258,19 @@ def test_the_magic_ends_tasks_by_name(ready):
 
 def test_the_magic_says_which_tasks_do_not_yield_and_force_ends_them(ready):
     submit_deaf(ready)
-    told = ready.ok("%ray_cancel deaf").stdout
+    printed = ready.ok("%ray_cancel deaf").stdout
     assert (
         "1 Ray task (1 × deaf) did not stop; it may be inside C code. "
         "`--force` kills its worker."
-    ) in told
-    told = ready.ok("%ray_cancel --force deaf").stdout
-    assert "Ended: 1 Ray task (1 × deaf)" in told
+    ) in printed
+    printed = ready.ok("%ray_cancel --force deaf").stdout
+    assert "Ended: 1 Ray task (1 × deaf)" in printed
 
 
 def test_the_magic_tells_actor_methods_apart_when_forced(ready):
     ready.ok("ref = holder.hold.remote()")
-    told = ready.ok("%ray_cancel --all --force").stdout
-    assert "Ray refuses to cancel 1 Ray task (1 × Holder.hold): force=True" in told
+    printed = ready.ok("%ray_cancel --all --force").stdout
+    assert "Ray refuses to cancel 1 Ray task (1 × Holder.hold): force=True" in printed
     assert running(ready) == ["Holder.hold"]
 
 
@@ -288,9 +288,9 @@ while True not in tasks.begun(tasks.all()).values() and time.monotonic() < until
     await asyncio.sleep(0.1)
 """
     ready.ok(code)
-    told = ready.ok("%ray_cancel --all").stdout
-    assert "1 Ray task (1 × Actor.until) did not stop; Ray interrupts" in told
-    assert "3 Ray tasks (3 × Actor.method) did not begin. An actor drops" in told
+    printed = ready.ok("%ray_cancel --all").stdout
+    assert "1 Ray task (1 × Actor.until) did not stop; Ray interrupts" in printed
+    assert "3 Ray tasks (3 × Actor.method) did not begin. An actor drops" in printed
     ended = ready.ok(
         "end.touch()\n"
         "[type(x).__name__ for x in await rja.gather(*refs, return_exceptions=True)]"

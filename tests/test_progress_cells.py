@@ -269,12 +269,12 @@ def click(kernel, widget, what, **fields):
     )
 
     def answer():
-        return [told for told, _ in widget.custom if told.get("answer") == "1"]
+        return [sent for sent, _ in widget.custom if sent.get("answer") == "1"]
 
-    (told,) = kernel.poll(answer, what=f"an answer to {what}")
+    (sent,) = kernel.poll(answer, what=f"an answer to {what}")
     if subshell:
         kernel.control("delete_subshell_request", {"subshell_id": subshell})
-    return told["said"]
+    return sent["said"]
 
 
 def test_a_cell_that_ends_with_an_error_still_shows_its_counts(cells):

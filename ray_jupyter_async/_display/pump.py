@@ -131,7 +131,7 @@ class Pump:
     def cell_started(self, cell: Cell) -> None:
         """Note a cell in which progress can be shown."""
         self._known[cell.id] = ShownCell(cell)
-        # It may block before it has told of anything else.
+        # It may block before it reports anything else.
         self._inbox.wake()
 
     def show_at_once(self, cell_id: Hashable) -> None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-# What a cell's last statement waited for in another way (`ray.get` of watched
-# refs) is told a moment after the end of the code: so long a live display waits
-# for it before the cell ends.
+# Seconds for which a live display waits before its cell ends: the outcome of a blocking
+# `ray.get` of watched refs is reported a moment after the end of the code.
 _LAST_WORDS = 0.25
 
 _LONGEST_SLEEP = 3600.0

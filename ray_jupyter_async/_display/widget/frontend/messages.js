@@ -19,7 +19,7 @@
 
 /**
  * A sample of each message: a value of the same type in every field. The first field
- * tells the kind: a line's name, a request's id or the number of a form.
+ * determines the kind: a line's name, a request's id or the number of a form.
  */
 const SAMPLES = {
   // `start` voids what came before, `seq` counts from it; `nodes` and `errors` are new
