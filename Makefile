@@ -68,7 +68,7 @@ check-package: $(VENV)/.installed-all
 binder-check: ## build and run the notebooks as mybinder.org would; print times and memory
 	$(PYTHON) binder/check.py --save build/notebooks
 
-bench: $(VENV)/.installed-all ## run the benchmarks and write docs/performance.md
+bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/performance.md
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m benchmarks --write
 
 clean: ## remove everything that the targets created

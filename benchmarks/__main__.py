@@ -1,4 +1,4 @@
-"""Run all benchmarks and write docs/performance.md: `make bench`."""
+"""Run all benchmarks and write docs/explanation/performance.md: `make bench`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .measuring import Timing, measure
 from .peers import PEERS, YARDSTICK
 from .tracking import tracking_table
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
 
 
 async def tables(quick: bool) -> list[str]:
@@ -175,7 +175,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="leave the 100,000 out")
     parser.add_argument(
-        "--write", action="store_true", help="write docs/performance.md"
+        "--write", action="store_true", help="write docs/explanation/performance.md"
     )
     options = parser.parse_args()
     ray.init(

@@ -1,9 +1,9 @@
 """The last lines of a terminal, redrawn in place below all that is written to it.
 
 `rich.live.Live` times and renders them. Its redirect and its cursor moves are not used:
-output would be lost, as docs/saved_and_terminal.md shows in a table. Instead the cursor
-waits on an empty line above the lines, and the unbuffered files below the streams are
-watched.
+output would be lost, as a table in docs/how_to/saved_notebooks.md shows. Instead the
+cursor waits on an empty line above the lines, and the unbuffered files below the
+streams are watched.
 """
 
 from __future__ import annotations
