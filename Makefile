@@ -76,11 +76,11 @@ clean: ## remove everything that the targets created
 
 # Installed again when pyproject.toml is newer than the stamp.
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(BIN)/python .ci/pip_install.py 'Ray, JupyterLab and the packages of the notebooks' --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,client,dev]'
+	@$(BIN)/python .ci/pip_install.py 'the packages of all tests and checks' --editable '.[demo,test,client,dev]'
 	@touch $@ $(VENV)/.installed-demo
 
 # Without its dependencies: the awaiting room needs only Ray.

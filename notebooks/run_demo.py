@@ -11,6 +11,8 @@ Usage: ``python notebooks/run_demo.py [NOTEBOOK] [--no-lab]``
 from __future__ import annotations
 
 import argparse
+import asyncio
+import itertools
 import re
 import shutil
 import sys
@@ -29,6 +31,8 @@ from open_lab import QUICKSTART, open_lab
 
 # Longer than any cell of a demo; the first one may have to start Ray.
 _CELL_SECONDS = 300
+# Between two notes on a cell that still runs, in seconds.
+_NOTE_EVERY = 10
 
 # What `ray.init` raises when its processes come too late (Ray 2.40 to 2.60); no class
 # of its own says so.
@@ -102,12 +106,14 @@ class Terminal:
 
 
 class DemoClient(NotebookClient):  # type: ignore[misc,unused-ignore]
-    """Runs a notebook and tells a terminal what happens."""
+    """Run a notebook and show it in a terminal."""
 
     def __init__(self, notebook: Any, terminal: Terminal, folder: str) -> None:
         super().__init__(
             notebook,
             timeout=_CELL_SECONDS,
+            # A kernel's imports come from a disk that may be slow.
+            startup_timeout=_CELL_SECONDS,
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             # ipykernel 7 warns at each start that its sockets are on TCP.
@@ -125,6 +131,19 @@ class DemoClient(NotebookClient):  # type: ignore[misc,unused-ignore]
         # What was last shown of each display; an update after its cell has
         # ended is shown again.
         self._shown: dict[str, str] = {}
+
+    async def async_execute_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Execute a cell, and note now and then that a slow one still runs."""
+        notes = asyncio.ensure_future(self._note_long_run())
+        try:
+            return await super().async_execute_cell(*args, **kwargs)
+        finally:
+            notes.cancel()
+
+    async def _note_long_run(self) -> None:
+        for number in itertools.count(1):
+            await asyncio.sleep(_NOTE_EVERY)
+            self._terminal.note(f"still running after {number * _NOTE_EVERY} s")
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """Show streams while the cell runs, and later updates of displays."""
@@ -195,7 +214,7 @@ def _title_and_prose(markdown: str) -> tuple[str | None, list[str]]:
 
 
 def run(path: Path, terminal: Terminal) -> bool:
-    """Run a notebook, and tell whether it went as it should."""
+    """Run a notebook, and return whether it went as it should."""
     try:
         for attempt in range(1, _TRIES + 1):
             if attempt > 1:
@@ -216,6 +235,7 @@ def run(path: Path, terminal: Terminal) -> bool:
 def _execute(path: Path, terminal: Terminal) -> bool:
     """Run a notebook on a kernel of its own; False if its Ray did not start in time."""
     notebook = nbformat.read(path, as_version=4)
+    terminal.note("Starting a Python kernel.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # A copy of all that lies beside the notebook, and that it may import.
         beside = Path(folder) / "notebooks"

@@ -13,6 +13,8 @@ from harness import rays
 from harness.demo import NOTEBOOKS
 from harness.notebooks import write_notebook
 
+INSTALL = NOTEBOOKS.parent / ".ci" / "pip_install.py"
+
 LATE = "The current node timed out during startup. This could happen because"
 
 
@@ -49,12 +51,42 @@ def test_demo_ends_with_a_line_when_ray_stays_late(tmp_path):
     assert printed.splitlines()[-1].startswith("  ✗ Tried 3 times.")
 
 
+@pytest.mark.kernel
+def test_demo_notes_that_a_slow_cell_still_runs(tmp_path):
+    code, printed = demo(tmp_path, "import time\ntime.sleep(11)")
+    assert code == 0
+    assert printed.count("still running after 10 s") == 1
+
+
 def test_ray_says_in_these_words_that_it_is_late():
     from ray._private.node import Node
 
     source = inspect.getsource(Node)
     assert LATE.split(". ")[0] in source
     assert "Failed to {'start' if self.head else 'connect to'} GCS" in source
+
+
+def install(*arguments):
+    """Run the Makefile's installation with these arguments of pip."""
+    command = [sys.executable, str(INSTALL), "a package", "--no-index", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_installation_names_what_it_installs():
+    done = install("pip")
+    assert done.returncode == 0
+    first, last = done.stdout.splitlines()
+    assert first.startswith("Installing a package into ")
+    assert last.startswith("Installed in ")
+
+
+def test_failed_installation_shows_the_output_of_pip():
+    done = install("no-such-package")
+    assert done.returncode == 1
+    assert "No matching distribution found" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("pip did not install a package")
 
 
 def test_lab_opens_and_ends_with_few_words():
