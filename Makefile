@@ -1,8 +1,8 @@
 # All tasks of this repository. `make help` lists them.
 #
 # Needs only make and Python 3.10 or newer (PYTHON=... selects another one); everything
-# else is installed into .venv and .ci/js/node_modules. `make test` needs a Chromium and
-# `make check` needs npm; both report it if these are missing.
+# else is installed into .venv and .ci/js/node_modules. `make test` needs a Chromium, and
+# installs one if it can.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +11,8 @@ OLDEST := .venv-oldest
 # Not at the root: for a script in .venv, such as JupyterLab's yarn, Node reads the first
 # package.json above it.
 NODE_MODULES := .ci/js/node_modules
+# The Node.js of the environment, for its programs too.
+WITH_NODE = PATH="$(CURDIR)/$(BIN):$$PATH"
 # Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
 OLDEST_TESTS = $(wildcard tests/awaiting tests/test_awaiting*.py tests/test_async_api*.py)
 PYTEST_OPTIONS ?=
@@ -52,12 +54,12 @@ check-python: $(VENV)/.installed-all
 # mypy checks the code and typing_tests, pyright typing_tests alone.
 check-types: $(VENV)/.installed-all
 	$(BIN)/mypy
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(WITH_NODE) PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright --pythonpath $(BIN)/python
 
 check-js: $(NODE_MODULES)/.installed
-	$(NODE_MODULES)/.bin/tsc
-	$(NODE_MODULES)/.bin/biome ci
-	node --test tests/js/*.test.mjs
+	$(WITH_NODE) $(NODE_MODULES)/.bin/tsc
+	$(WITH_NODE) $(NODE_MODULES)/.bin/biome ci
+	$(WITH_NODE) node --test tests/js/*.test.mjs
 
 check-notebooks: $(VENV)/.installed-all
 	$(BIN)/python .ci/check_notebooks.py notebooks
@@ -80,7 +82,9 @@ $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
-	@$(BIN)/python .ci/pip_install.py 'the packages of all tests and checks' --editable '.[demo,test,client,dev]'
+	@# The first pip that installs dependency groups.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/python .ci/pip_install.py 'the packages of all tests and checks' --editable '.[demo,client]' --group dev
 	@touch $@ $(VENV)/.installed-demo
 
 # Without its dependencies: the awaiting room needs only Ray.
@@ -100,8 +104,6 @@ $(BIN)/python $(OLDEST)/bin/python:
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
-$(NODE_MODULES)/.installed: .ci/js/package.json
-	@command -v npm >/dev/null 2>&1 || { \
-		echo "npm is not installed; the checks of the widgets' JavaScript need it (Node.js 20.19 or newer)." >&2; exit 1; }
-	cd .ci/js && npm install --no-audit --no-fund --loglevel=error
+$(NODE_MODULES)/.installed: .ci/js/package.json $(VENV)/.installed-all
+	cd .ci/js && $(WITH_NODE) npm install --no-audit --no-fund --loglevel=error
 	@touch $@
