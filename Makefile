@@ -22,7 +22,7 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check bench clean
+	check-js check-notebooks check-package binder-check bench address clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -72,6 +72,9 @@ binder-check: ## build and run the notebooks as mybinder.org would; print times 
 
 bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/performance.md
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m benchmarks --write
+
+address: ## enter the repository's address: make address REPOSITORY=owner/name
+	@$(PYTHON) .ci/set_address.py "$(REPOSITORY)"
 
 clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
