@@ -22,7 +22,7 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check bench address clean
+	check-js check-notebooks check-package binder-check docs bench address clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -70,6 +70,13 @@ check-package: $(VENV)/.installed-all
 binder-check: ## build and run the notebooks as mybinder.org would; print times and memory
 	$(PYTHON) binder/check.py --save build/notebooks
 
+# The tutorial shows the notebooks that binder-check has saved, unless the code is newer.
+docs: $(VENV)/.installed-all ## build the docs into build/docs, after running the notebooks if need be
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python .ci/tutorial.py
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html -d build/doctrees docs build/docs
+	$(BIN)/python .ci/check_site.py build/docs
+	@echo "Open build/docs/index.html in a browser."
+
 bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/performance.md
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m benchmarks --write
 
@@ -78,6 +85,7 @@ address: ## enter the repository's address: make address REPOSITORY=owner/name
 
 clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
+	rm -f docs/tutorial/*.ipynb
 
 # Installed again when pyproject.toml is newer than the stamp.
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python

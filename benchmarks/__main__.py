@@ -89,7 +89,7 @@ def _table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -
     ]
     return "\n".join(
         [
-            f"### {title}",
+            f"## {title}",
             "",
             f"| | µs per ref | ratio to `{yardstick}` | worst stall of the loop, ms |",
             "| --- | ---: | ---: | ---: |",
@@ -117,7 +117,7 @@ async def _single() -> str:
         rows.append(f"| {name} | {cuts[49] * 1e6:.0f} | {cuts[98] * 1e6:.0f} |")
     return "\n".join(
         [
-            "### One await of a finished result",
+            "## One await of a finished result",
             "",
             "| | median, µs | 99th percentile, µs |",
             "| --- | ---: | ---: |",
@@ -148,7 +148,7 @@ async def _memory() -> str:
         await asyncio.gather(*awaits)
     return "\n".join(
         [
-            f"### A pending await, of {count:,}",
+            f"## A pending await, of {count:,}",
             "",
             "| | bytes of Python memory |",
             "| --- | ---: |",

@@ -91,7 +91,7 @@ def display_table() -> str:
             rows.append(_row(name, _measured(lab, tab)))
     return "\n".join(
         [
-            f"### A live display of {REFS:,} refs, {CHANGES_PER_SECOND:,} changes/s",
+            f"## A live display of {REFS:,} refs, {CHANGES_PER_SECOND:,} changes/s",
             "",
             _HEAD,
             "| --- | ---: | ---: | ---: |",

@@ -37,7 +37,7 @@ def tracking_table(quick: bool) -> str:
     ]
     return "\n".join(
         [
-            "### Tracking",
+            "## Tracking",
             "",
             f"CPU time of the submitting thread, µs; medians of {_ROUNDS} rounds in",
             "turns. The hook is the code between a caller and Ray, measured with a",

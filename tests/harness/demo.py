@@ -42,12 +42,23 @@ def executed_cells(name: str) -> dict[str, Any]:
         theirs = [cell.source for cell in executed.cells]
         assert ours == theirs, f"{folder} holds another {name}"
     else:
-        executed = execute_notebook(
-            NOTEBOOKS / f"{name}.ipynb",
-            env={"MPLCONFIGDIR": _matplotlib_folder()},
-            as_reader=True,
-        )
+        executed = execute_demo(name)
     return {cell.id: cell for cell in executed.cells}
+
+
+def execute_demo(name: str) -> Any:
+    """Run a notebook as a reader would, and return it with its outputs.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        When a cell failed that should not have.
+    """
+    return execute_notebook(
+        NOTEBOOKS / f"{name}.ipynb",
+        env={"MPLCONFIGDIR": _matplotlib_folder()},
+        as_reader=True,
+    )
 
 
 @functools.cache

@@ -72,6 +72,8 @@ def execute_notebook(
             notebook,
             timeout=timeout,
             kernel_name="python3",
+            # ipykernel 7 warns at each start that its sockets are on TCP.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
             # As in `harness.kernel.Kernel.shutdown`.
             shutdown_kernel="immediate",
             resources={"metadata": {"path": str(place)}},

@@ -21,7 +21,7 @@ class CancelOutcome(enum.Enum):
     #: Ray was asked. The task ends when it next runs Python code; inside C code it ends
     #: only with `force=True` (ray #32954).
     REQUESTED = "requested"
-    #: There was nothing to cancel: the object exists.
+    #: The object exists, so there was nothing to cancel.
     READY = "ready"
     #: Ray refused; see the reason.
     REFUSED = "refused"
