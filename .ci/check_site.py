@@ -1,8 +1,8 @@
 """Check that a built docs site can be read offline, straight from its files.
 
-No page and no style sheet may load anything from another place (a script, a style sheet,
-a font, an image, a frame), and each link to a file of the site must lead to a file and to
-an anchor in it. Links to other sites are not followed.
+No page and no style sheet may load anything from another place (a script, a style
+sheet, a font, an image, a frame), and each link to a file of the site must lead to a
+file and to an anchor in it. Links to other sites are not followed.
 
 Usage: ``python .ci/check_site.py FOLDER``
 """
@@ -120,9 +120,12 @@ def problems(site: Path) -> list[str]:
             target = path if not parts.path else path.parent / unquote(parts.path)
             if not target.is_file():
                 found.append(f"{place} links to {link}, which is not there")
-            elif parts.fragment and target.suffix == ".html":
-                if unquote(parts.fragment) not in page(target.resolve()).anchors:
-                    found.append(f"{place} links to {link}, which has no such anchor")
+            elif (
+                parts.fragment
+                and target.suffix == ".html"
+                and unquote(parts.fragment) not in page(target.resolve()).anchors
+            ):
+                found.append(f"{place} links to {link}, which has no such anchor")
     return found
 
 

@@ -1,8 +1,8 @@
 """Put the executed notebooks where the docs site shows them: docs/tutorial.
 
 They are taken from the folder that RAY_JUPYTER_ASYNC_NOTEBOOKS names, otherwise from
-build/notebooks, where ``make binder-check`` saves them. There, a notebook that is missing
-or older than the code is executed first, on a real kernel and a real Ray.
+build/notebooks, where ``make binder-check`` saves them. There, a notebook that is
+missing or older than the code is executed first, on a real kernel and a real Ray.
 
 The copies show no widgets and hold nothing of the machine that ran them: addresses are
 replaced, and a path or the machine's name is an error.

@@ -1,8 +1,8 @@
 """Sphinx's configuration: `make docs` builds the site into build/docs.
 
-How to write a page, and how its links and code blocks are tested, is in docs/README.md.
-Nothing of the site is fetched from the network, neither here nor by a reader's browser:
-`.ci/check_site.py` checks the built pages.
+tests/test_documents.py tests the links and code blocks of the pages. Nothing of the site is
+fetched from the network, neither here nor by a reader's browser: `.ci/check_site.py`
+checks the built pages.
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "changelog": [], "contributing": [], "compatibility": []}
+html_sidebars: dict[str, list[str]] = {
+    "index": [],
+    "changelog": [],
+    "contributing": [],
+    "compatibility": [],
+}
 
 copybutton_exclude = ".linenos, .gp, .go"

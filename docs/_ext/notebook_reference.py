@@ -45,7 +45,8 @@ def magic_lines(name: str, function: Callable[..., None]) -> Iterator[str]:
         yield f"   {line}"
     yield ""
     for action in parser._actions if parser is not None else ():
-        label = " ".join(filter(None, [*action.option_strings, action.metavar]))
+        names = [*action.option_strings, str(action.metavar or "")]
+        label = " ".join(filter(None, names))
         yield f"   ``{label}``"
         yield f"       {action.help}"
 
@@ -83,6 +84,7 @@ class MagicsDirective(_Generated):
     """``ray-magics``: all magics with their arguments."""
 
     def lines(self) -> Iterator[str]:
+        """Describe each magic."""
         for name, function in magics().items():
             yield from magic_lines(name, function)
 
@@ -91,6 +93,7 @@ class SettingsDirective(_Generated):
     """``ray-settings``: all settings with types, defaults and help."""
 
     def lines(self) -> Iterator[str]:
+        """Describe each setting."""
         for name, trait in settings().items():
             yield from setting_lines(name, trait)
 

@@ -1,4 +1,4 @@
-"""The package's public names in the reference: links to them, and that none is missing."""
+"""Public names in the reference: links to them, and a check that none is missing."""
 
 from __future__ import annotations
 
