@@ -1,7 +1,7 @@
 """Sphinx's configuration: `make docs` builds the site into build/docs.
 
-tests/test_documents.py tests the links and code blocks of the pages. Nothing of the site is
-fetched from the network, neither here nor by a reader's browser: `.ci/check_site.py`
+tests/test_documents.py tests the links and code blocks of the pages. The site loads
+nothing from the network, neither here nor in a reader's browser: `.ci/check_site.py`
 checks the built pages.
 """
 
