@@ -22,7 +22,8 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check docs bench address clean
+	check-js check-notebooks check-package binder-check docs bench pictures \
+	release-check address clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -79,6 +80,12 @@ docs: $(VENV)/.installed-all ## build the docs into build/docs, after running th
 
 bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/performance.md
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m benchmarks --write
+
+pictures: $(VENV)/.installed-all ## make the pictures of README and docs
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/pictures.py
+
+release-check: $(VENV)/.installed-all ## build the release into dist/ and try it; TAG=v1.2.3 compares the tag
+	.ci/release-check $(BIN)/python "$(TAG)"
 
 address: ## enter the repository's address: make address REPOSITORY=owner/name
 	@$(PYTHON) .ci/set_address.py "$(REPOSITORY)"

@@ -190,7 +190,6 @@ def test_widget_in_all_states_themes_and_widths(lab):
     notebook.poll(lambda: clock.inner_text() != before, what="the time to move on")
     assert running_width(notebook) <= 1280
     notebook.screenshot("looks-light", of=cell)
-    # The picture of the README: `docs/images/progress.png`.
     toggle = cell.locator('.rja-row[data-name="fetch"] .rja-toggle')
     toggle.click()
     timeline = cell.locator(".rja-canvas")

@@ -115,6 +115,7 @@ class Lab:
         theme: str = "light",
         width: int = 1280,
         height: int = 900,
+        scale: float = 1,
         front_end: str = "lab",
         kernel: bool = True,
     ) -> NotebookPage:
@@ -128,6 +129,8 @@ class Lab:
             ``light`` or ``dark``.
         width, height
             The viewport, in CSS pixels.
+        scale
+            Pixels of a screenshot per CSS pixel.
         front_end
             ``lab``, or ``notebook`` for Notebook 7.
         kernel
@@ -147,6 +150,7 @@ class Lab:
         )
         context = self._browser.new_context(
             viewport={"width": width, "height": height},
+            device_scale_factor=scale,
             extra_http_headers={"Authorization": f"token {self.server.token}"},
         )
         self._contexts.append(context)
