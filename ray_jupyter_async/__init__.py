@@ -19,6 +19,7 @@ from ._awaiting.combinators.stream import stream
 from ._awaiting.combinators.wait import wait
 from ._awaiting.converter import as_future
 from ._awaiting.patching.object_ref import is_patched, patch, patched, unpatch
+from ._requirements import require_notebook
 from .errors import (
     ClientDisconnectedError,
     PatchWarning,
@@ -89,6 +90,8 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
         If one of them is not a ref.
     RayNotInitializedError
         If no Ray session is connected.
+    ImportError
+        In a notebook, without IPython, ipywidgets or anywidget.
 
     Examples
     --------
@@ -107,6 +110,7 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
 
     if show_progress(refs):
         return
+    require_notebook("progress() in a notebook")
     from ._notebook.extension import progress as show
 
     show(refs)
@@ -123,6 +127,7 @@ def take_retried() -> list[ObjectRef[Any]]:
     RuntimeError
         Before `%load_ext ray_jupyter_async`, and in a script.
     """
+    require_notebook("take_retried()")
     from ._notebook.extension import take_retried as take
 
     return take()
@@ -152,6 +157,11 @@ def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
     delay : float
         Seconds that the block must have waited before it shows anything.
 
+    Raises
+    ------
+    ImportError
+        Without rich, whether or not `sys.stdout` is a terminal.
+
     Examples
     --------
     >>> with terminal_progress(delay=1):
@@ -166,6 +176,7 @@ def terminal_progress(*, delay: float = 0.5) -> AbstractContextManager[None]:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Implement `%load_ext ray_jupyter_async`."""
+    require_notebook("%load_ext ray_jupyter_async")
     from ._notebook.extension import load
 
     load(ipython)

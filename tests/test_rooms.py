@@ -79,7 +79,7 @@ def test_room_imports_only_rooms_below(room):
 
 
 def test_base_modules_import_no_room():
-    for module in ("_log", "_replaced", "_interruptible", "errors"):
+    for module in ("_log", "_replaced", "_requirements", "_interruptible", "errors"):
         own, _ = imports_of(module)
         assert not {name.split(".")[0] for name in own} & set(ROOMS), module
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..._awaiting.events import origin
 from ..._awaiting.patching.object_ref import patched
+from ..._requirements import require
 from ..._tracking.instrumentation import Tracking
 from ..cell import Cell
 from ..pump import Pump
@@ -36,6 +37,8 @@ def terminal_progress(delay: float) -> Iterator[None]:
     if _show is not None or extension_is_loaded:
         yield
         return
+    # Also where nothing can be seen, so that a script fails the same everywhere.
+    require("terminal_progress()", "rich")
     try:
         with ExitStack() as undo:
             # Where it cannot be seen, nothing is tracked either.
