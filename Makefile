@@ -22,7 +22,7 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check docs bench pictures \
+	check-js check-notebooks check-package binder-check docs bench matrix pictures \
 	release-check address clean
 
 help: ## list these targets
@@ -89,6 +89,9 @@ release-check: $(VENV)/.installed-all ## build the release into dist/ and try it
 
 address: ## enter the repository's address: make address REPOSITORY=owner/name
 	@$(PYTHON) .ci/set_address.py "$(REPOSITORY)"
+
+matrix: ## test old and new versions of all dependencies: MATRIX="--quick --write 1 10"
+	$(PYTHON) .ci/matrix.py $(MATRIX)
 
 clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(OLDEST) $(NODE_MODULES) build dist .mypy_cache .ruff_cache .pytest_cache tests/screenshots
