@@ -92,7 +92,8 @@ def _run_row(number: int, row: dict[str, str], quick: bool) -> list[str]:
         name if row[name] == "newest" else f"{name}=={row[name]}" for name in packages
     ]
     install = [str(uv), "pip", "install", "--quiet", "-p", str(python), *pins]
-    install += ["--editable", f"{_ROOT}[demo,test,client]"]
+    install += ["--editable", f"{_ROOT}[demo,client]"]
+    install += ["--group", f"{_ROOT / 'pyproject.toml'}:test"]
     installed = subprocess.run(install, check=False).returncode == 0
     counts = _test(folder, python, quick) if installed else ["not installed", "1", ""]
     asked = "import sys; from importlib.metadata import version\n"
