@@ -92,7 +92,7 @@ html_show_sphinx = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "show_prev_next": True,
     "show_toc_level": 2,
     "navigation_with_keys": False,
