@@ -83,6 +83,7 @@ bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/p
 
 pictures: $(VENV)/.installed-all ## make the pictures of README and docs
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/pictures.py
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/live_picture.py
 
 release-check: $(VENV)/.installed-all ## build the release into dist/ and try it; TAG=v1.2.3 compares the tag
 	.ci/release-check $(BIN)/python "$(TAG)"
