@@ -101,6 +101,22 @@ def running(notebook: NotebookPage) -> Locator:
     return output
 
 
+def listed(notebook: NotebookPage) -> Locator:
+    """Show a line that is open, with the table of its refs."""
+    output = notebook.outputs(1)
+    notebook.poll(lambda: "train" in output.inner_text(), 120, what="the display")
+    output.locator(".rja-toggle").nth(1).click()
+    output.get_by_role("tab", name="Refs").click()
+    notebook.poll(lambda: HALF.search(output.inner_text()), 120, what="half-full bars")
+    return output
+
+
+def printed(notebook: NotebookPage) -> Locator:
+    """Show what %ray_refs prints while tasks run."""
+    notebook.wait_all(120)
+    return notebook.cell(1)
+
+
 def failed(notebook: NotebookPage) -> Locator:
     """Show one failed task among many, with its traceback, while others run."""
     output = notebook.outputs(1)
@@ -145,6 +161,14 @@ await asyncio.gather(simulate.remote(), *models)""",
         waiting,
     ),
     "saved": (PIPELINE, saved),
+    "refs": (PIPELINE, listed),
+    "ray_refs": (
+        """\
+models = [train.remote(day) for day in range(12)]
+ray.wait(models, num_returns=4)
+%ray_refs""",
+        printed,
+    ),
 }
 
 
