@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 
 import ipykernel
 import pytest
@@ -223,6 +225,25 @@ def test_stop_at_a_breakpoint_ends_the_cell_and_breakpoints_still_work(
         result = debugger.run_to_breakpoint(code)
         ready.interrupt()
         assert ready.wait(result, 10).ename == "KeyboardInterrupt"
+        assert debugger.stopped_threads() == []
+    result = debugger.run_to_breakpoint(code)
+    debugger.ask("continue", threadId=debugger.stopped_threads()[0])
+    assert ready.wait(result, 10).value == "2"
+
+
+def test_stop_at_any_moment_around_a_breakpoint_ends_the_cell(debugger, ready):
+    # Also while the debugger tells the front end of the breakpoint, and while another
+    # thread of the package, suspended at any moment, would hold a lock.
+    chance = random.Random(1)
+    for _ in range(60):
+        first = chance.choice(["1", "await asyncio.sleep(0)"])
+        code = f"{first}; print('begun')\nx = 1\nx = 2\nx"
+        debugger.stop_at(code, line=3)
+        result = begun(ready, code)
+        time.sleep(chance.random() * 0.03)
+        ready.interrupt()
+        ended_by = ready.wait(result, 10).ename
+        assert ended_by in ("KeyboardInterrupt", "CancelledError")
         assert debugger.stopped_threads() == []
     result = debugger.run_to_breakpoint(code)
     debugger.ask("continue", threadId=debugger.stopped_threads()[0])

@@ -79,7 +79,10 @@ def test_room_imports_only_rooms_below(room):
 
 
 def test_base_modules_import_no_room():
-    for module in ("_log", "_replaced", "_requirements", "_interruptible", "errors"):
+    for module in (
+        *("_log", "_replaced", "_requirements", "_interruptible", "_threads"),
+        "errors",
+    ):
         own, _ = imports_of(module)
         assert not {name.split(".")[0] for name in own} & set(ROOMS), module
 
@@ -88,6 +91,13 @@ def test_imports_have_no_circles():
     # Imports for type checkers count: a circle of names is one, too.
     graph = {module: imports_of(module)[0] for module in MODULES if module}
     TopologicalSorter(graph).prepare()
+
+
+def test_threads_are_started_in_one_place():
+    # One that a debugger suspends while it holds a lock stops the cell for good.
+    for module, path in MODULES.items():
+        made = re.search(r"\b(Thread|Timer)\(|ThreadPoolExecutor\(", path.read_text())
+        assert bool(made) == (module == "_threads"), module
 
 
 def test_only_ray_api_names_private_modules_of_ray():

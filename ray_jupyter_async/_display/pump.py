@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .._log import logger
+from .._threads import start_thread
 from .pump_inbox import Call, Finish, Inbox, Look, Stop, Wake
 from .shown_cell import ShownCell
 
@@ -105,10 +106,7 @@ class Pump:
         # A wake that the last thread has not come to must not count as one.
         self._inbox.forget_wakes()
         self._tracker.on_record = self._inbox.wake
-        self._thread = threading.Thread(
-            target=self._run, name="ray_jupyter_async pump", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread(self._run, name="ray_jupyter_async pump")
 
     def stop(self, timeout: float = 5.0) -> None:
         """Make every display static and end the thread.

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from ..._ray_api.client_api import RETRY_SECONDS, ClientServer, UnreachableError
+from ..._threads import start_thread
 from ...errors import UnknownRefError
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class ClientWaiter:
         with self._lock:
             if not self._running:
                 self._running = True
-                threading.Thread(
-                    target=self._run, name="ray-await-client", daemon=True
-                ).start()
+                start_thread(self._run, name="ray-await-client")
         if self._newcomer_waits():
             self._server.interrupt()
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._log import logger
 from ..._ray_api.shutdown_gate import ClosedError
+from ..._threads import start_thread
 from ..steering import raisable
 from ..task_errors import error_of
 
@@ -164,11 +165,8 @@ class Readers:
 
     def _start(self) -> None:
         self._threads += 1
-        reader = threading.Thread(
-            target=self._run, name="ray-await-reader", daemon=True
-        )
         try:
-            reader.start()
+            start_thread(self._run, name="ray-await-reader")
         except RuntimeError as error:
             self._threads -= 1
             # Since Python 3.12 no thread starts while the interpreter exits, and

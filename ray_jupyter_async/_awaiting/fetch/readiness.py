@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._ray_api.objects import HAS_ON_READY
 from ..._ray_api.shutdown_gate import ClosedError
+from ..._threads import start_thread
 from ..requests import Need, release
 from ..steering import raisable
 from .pool import readers
@@ -168,7 +169,7 @@ class _Waiter:
         with self._lock:
             if not self._running:
                 self._running = True
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                start_thread(self._run, name=self._name)
 
     def _run(self) -> None:
         waiting: dict[Await, float] = {}

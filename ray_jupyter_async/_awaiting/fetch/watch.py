@@ -13,6 +13,7 @@ import ray
 from ..._ray_api.connection import own_address
 from ..._ray_api.objects import HAS_ON_READY
 from ..._ray_api.shutdown_gate import ClosedError
+from ..._threads import start_thread
 from ...errors import RayNotInitializedError
 from ..error_text import Description
 from .pool import readers
@@ -75,9 +76,7 @@ def watch_ready(
     if HAS_ON_READY:
         readers.call(watch.by_callback, refs)
     else:
-        threading.Thread(
-            target=watch.by_rounds, args=(refs,), name="ray-await-watch", daemon=True
-        ).start()
+        start_thread(watch.by_rounds, refs, name="ray-await-watch")
     return watch.stop
 
 
@@ -126,9 +125,7 @@ class _Watch:
                 self._early.discard(key)
                 self._unwatch.pop(key, None)
         if self._unwatch:
-            threading.Thread(
-                target=self._find_released, name="ray-await-watch", daemon=True
-            ).start()
+            start_thread(self._find_released, name="ray-await-watch")
 
     def _find_released(self) -> None:
         # Ray drops the callback of a ref whose last reference was dropped.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..._log import logger
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_method
+from ..._threads import start_thread
 from ..._tracking.snapshots import RefState
 from ..plain_text import one_line
 from .page_messages import RefusedError
@@ -74,12 +75,12 @@ class RayRequests:
         """
         if not self._asking.acquire(blocking=False):
             raise RefusedError("one of too many requests at once")
-        threading.Thread(
-            target=self._cell.context.copy().run,
-            args=(self._ask, request),
+        start_thread(
+            self._cell.context.copy().run,
+            self._ask,
+            request,
             name=f"ray_jupyter_async {request.do}",
-            daemon=True,
-        ).start()
+        )
 
     def retryable(self, progress: CellProgress) -> Mapping[str, int]:
         """Return how many failed tasks can be submitted again, by line."""

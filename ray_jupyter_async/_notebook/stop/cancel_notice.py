@@ -13,6 +13,7 @@ from IPython import display as _ipython
 from ..._display.plain_text import markup
 from ..._display.widget.comm import answer_at_once
 from ..._log import logger
+from ..._threads import start_thread
 from ..task_words import count, did_not_stop
 
 if TYPE_CHECKING:
@@ -57,12 +58,9 @@ class CancelNotice:
         self._context = cell.context.copy()
         self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
         self._context.run(self._show)
-        threading.Thread(
-            target=cell.context.copy().run,
-            args=(self._follow,),
-            name="ray_jupyter_async notice",
-            daemon=True,
-        ).start()
+        start_thread(
+            cell.context.copy().run, self._follow, name="ray_jupyter_async notice"
+        )
 
     def dispose(self) -> None:
         """Leave the last words as text, and close the widgets."""

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 
 from ..._log import logger
-
-#: Attributes that ipykernel, too, sets on its threads (6.29 to 7.4): while a thread is
-#: at a breakpoint, debugpy's pydevd suspends all other threads without them.
-_NOT_FOR_DEBUGGERS = ("pydev_do_not_trace", "is_pydev_daemon_thread")
-
-
-def hide_from_debuggers(thread: threading.Thread) -> None:
-    """Exempt a thread from being suspended at breakpoints; before its start."""
-    for mark in _NOT_FOR_DEBUGGERS:
-        setattr(thread, mark, True)
 
 
 def have_breakpoints_work_again() -> None:

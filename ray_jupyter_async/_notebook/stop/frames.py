@@ -26,6 +26,14 @@ _OWN = __name__.partition(".")[0]
 #: functions that may be unwound are marked `interruptible`.
 _LET_FINISH = frozenset({"ipykernel", "zmq", "tornado", "jupyter_client", "comm", _OWN})
 
+# The debugger behind debugpy, which also tells the front end of a breakpoint: unwound
+# there, it neither ends the cell nor lets it go on.
+_DEBUGGER = frozenset(
+    {"pydevd", "_pydevd_bundle", "_pydev_bundle", "_pydevd_sys_monitoring"}
+)
+# Where a cell waits at a breakpoint (debugpy 1.8).
+_AT_BREAKPOINT = ("pydevd", "_do_wait_suspend")
+
 # `input()` of a cell, which blocks and expects a KeyboardInterrupt (ipykernel 6.29 to
 # 7.4).
 _READS_INPUT = ("ipykernel.kernelbase", "_input_request")
@@ -102,24 +110,29 @@ def place_of(frame: FrameType | None, user_names: dict[str, object]) -> Place:
             where = (str(frame.f_globals.get("__name__")), frame.f_code.co_name)
             if where[0] in _LOOPS and where[1] in _STEPS:
                 return _place_in_loop(inner, of_user=of_user)
-            if where in _NESTED_TURN and not _waits_in(inner):
+            if where in _NESTED_TURN and not _waits_in(inner, "selectors"):
                 return Place.KERNEL
             if where == _HANDLES_A_MESSAGE:
                 return Place.MESSAGE if of_user and not busy else Place.KERNEL
             if not judged:
-                judged = where == _READS_INPUT
+                judged = where == _READS_INPUT or (
+                    where == _AT_BREAKPOINT and _waits_in(inner, "threading")
+                )
                 busy = not judged and (busy or _is_busy(frame, where[0], inner))
         inner, frame = frame, frame.f_back
     return Place.KERNEL
 
 
-def _waits_in(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_globals.get("__name__") == "selectors"
+def _waits_in(frame: FrameType | None, module: str) -> bool:
+    return frame is not None and frame.f_globals.get("__name__") == module
 
 
 def _is_busy(frame: FrameType, module: str, inner: FrameType | None) -> bool:
     """Whether this frame is inside a critical section."""
-    if _package(module) not in _LET_FINISH:
+    package = _package(module)
+    if package in _DEBUGGER:
+        return True
+    if package not in _LET_FINISH:
         return False
     # The innermost frame runs the function's own code, even if it is marked.
     return inner is None or not is_interruptible(frame.f_code)

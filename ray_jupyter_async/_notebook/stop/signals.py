@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._interruptible import blocked_in_ray, cancellation
 from ..._replaced import replaced
+from ..._threads import start_thread
 from .cell_tasks import cancel_tasks_of
-from .debuggers import have_breakpoints_work_again, hide_from_debuggers
+from .debuggers import have_breakpoints_work_again
 from .frames import Place, place_of
 
 if TYPE_CHECKING:
@@ -98,11 +99,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return  # Python handles signals only there
         self._attached = True
-        bringer = threading.Thread(
-            target=self._bring_again, name="ray_jupyter_async interrupts", daemon=True
-        )
-        hide_from_debuggers(bringer)
-        bringer.start()
+        start_thread(self._bring_again, name="ray_jupyter_async interrupts")
         if self._kernel is not None:
             for hook in (
                 replaced(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..._log import logger
 from ..._ray_api.connection import gcs_answers
+from ..._threads import start_thread
 from .reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ class ClusterHealth:
         """Start the thread; a no-op if it runs."""
         if self._thread is None:
             self._stop.clear()
-            self._thread = threading.Thread(
-                target=self._run, name="ray_jupyter_async health", daemon=True
-            )
-            self._thread.start()
+            self._thread = start_thread(self._run, name="ray_jupyter_async health")
 
     def stop(self) -> None:
         """End the thread."""

@@ -18,6 +18,7 @@ from ..._log import logger
 from ..._ray_api.connection import gcs_answers
 from ..._ray_api.gcs import read_actor, read_nodes
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
+from ..._threads import start_thread
 from ..sources.submissions import MOST_DEPENDENCIES
 from .health import ClusterHealth
 from .pending_reasons import why_waiting
@@ -74,10 +75,7 @@ class ClusterView:
         if self._thread is None:
             self._stop.clear()
             self._submissions.on_backlog.append(self._wake.set)
-            self._thread = threading.Thread(
-                target=self._run, name="ray_jupyter_async view", daemon=True
-            )
-            self._thread.start()
+            self._thread = start_thread(self._run, name="ray_jupyter_async view")
             self.health.start()
 
     def stop(self) -> None:
