@@ -3,7 +3,8 @@
 Runs the steps of repo2docker in an empty environment and a copy of the repository, as a
 user other than root, within 2 GB of memory and with a /dev/shm of 64 MB, as far as the
 machine allows; prints which of these limits apply. Then starts JupyterLab with
-``binder/start``, fetches the badge's page, and runs every notebook beside that server.
+``binder/start``, fetches the page that opens first, and runs every notebook beside that
+server.
 The exit code is 1 if a step or a notebook fails, or if the processes together ever use
 more than 1.5 GB.
 
@@ -114,7 +115,7 @@ class Steps:
         memory.start()
         try:
             self._start_server()
-            self._say("JupyterLab answers at the badge's address")
+            self._say("JupyterLab answers at the address that opens first")
             return self._run_notebooks(memory)
         finally:
             memory.stop()
@@ -129,7 +130,7 @@ class Steps:
             self._say(f"this is {ours}; runtime.txt asks for {asked}")
 
     def _start_server(self) -> None:
-        """Start JupyterLab with `start`, and fetch the badge's page."""
+        """Start JupyterLab with `start`, and fetch the page that opens first."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -145,7 +146,7 @@ class Steps:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        path = badge_path(self._repository / "README.md")
+        path = first_page(self._repository / "README.md")
         here = f"http://127.0.0.1:{port}{_BASE_URL}"
         page = self._fetch(f"{here}{path}", server)
         if "jupyter-config-data" not in page:
@@ -215,14 +216,12 @@ class Steps:
         print(f"{time.monotonic() - self._began:6.0f} s  {what}", flush=True)
 
 
-def badge_path(readme: Path) -> str:
-    """Return the path on the server that the README's badge opens."""
+def first_page(readme: Path) -> str:
+    """Return what the README's badge opens, or without one, the quickstart."""
     found = re.search(
         r"mybinder\.org/v2/\S+\?urlpath=([^)\s]+)", readme.read_text(encoding="utf-8")
     )
-    if found is None:
-        raise CheckError("README.md has no Binder badge")
-    return found[1]
+    return found[1] if found else "lab/tree/notebooks/01_quickstart.ipynb"
 
 
 if __name__ == "__main__":

@@ -94,15 +94,12 @@ def shutdown() -> None:
     Examples
     --------
     >>> @ray.remote
-    ... def spin():
-    ...     while True:
-    ...         time.sleep(0.01)
-    >>> ref = spin.remote()
-    >>> future = async_api.as_future(ref)
+    ... def work():
+    ...     time.sleep(0.5)
+    >>> future = async_api.as_future(work.remote())
     >>> async_api.shutdown()
     >>> future.cancelled()
     True
-    >>> ray.cancel(ref)
     """
     pending = list(_made)
     _made.clear()

@@ -40,8 +40,9 @@ BEFORE = (
         row = "actor-killed"
         actor = Actor.remote()
         method = actor.end.options(name=row)
-        await expect(row, method.remote("value"), "value")
+        pid = await expect(row, actor.pid.options(name=row).remote(), "value")
         ray.kill(actor)
+        await gone(pid)
         refs = [expect(row, method.remote("value"), "died") for _ in range(2)]
         await rja.wait(refs, num_returns=2)
         del refs, method, actor
@@ -59,11 +60,7 @@ BEFORE = (
         owner = Owner.remote()
         pid, owned = await owner.put.remote()
         ray.kill(owner)
-        # It serves its objects until its process is gone.
-        with contextlib.suppress(ProcessLookupError):
-            for _ in range(1000):
-                os.kill(pid, 0)
-                await asyncio.sleep(0.01)
+        await gone(pid)
         with expected():
             await owned
         assert outcome_of(owned) == "failed", "the object is still there"

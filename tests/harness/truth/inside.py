@@ -110,6 +110,10 @@ class Actor:
             os._exit(1)
         return outcome
 
+    def pid(self) -> int:
+        """Return the process, for `gone`."""
+        return os.getpid()
+
 
 @ray.remote(num_cpus=0)
 class AsyncActor:
@@ -170,6 +174,14 @@ def outcome_of(ref: Any) -> str:
     except RayError:
         return "failed"
     return "value"
+
+
+async def gone(pid: int) -> None:
+    """Wait for a process: an actor that was killed answers until then."""
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(1000):
+            os.kill(pid, 0)
+            await asyncio.sleep(0.01)
 
 
 def submit_one(row: str, outcome: str, seconds: float = 0.0) -> Any:
