@@ -11,6 +11,9 @@ OLDEST := .venv-oldest
 # Not at the root: for a script in .venv, such as JupyterLab's yarn, Node reads the first
 # package.json above it.
 NODE_MODULES := .ci/js/node_modules
+# VS Code's widget manager, and what loads it, for tests.
+VSCODE := build/vscode
+VSCODE_PACKAGES := @vscode/jupyter-ipywidgets8@1.0.9 requirejs@2.3.8
 # The Node.js of the environment, for its programs too.
 WITH_NODE = PATH="$(CURDIR)/$(BIN):$$PATH"
 # Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
@@ -37,7 +40,7 @@ lab: $(VENV)/.installed-demo ## open the notebooks in JupyterLab
 
 test: test-newest test-oldest ## run all tests on the newest Ray, the awaiting tests also on the oldest
 
-test-newest: $(VENV)/.installed-all
+test-newest: $(VENV)/.installed-all $(VSCODE)/.installed
 	.ci/install-browser $(BIN)/python
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS)
 
@@ -125,6 +128,13 @@ $(BIN)/python $(OLDEST)/bin/python:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+
+# Without their dependencies: 380 MB, which the manager's one file contains.
+$(VSCODE)/.installed: Makefile $(VENV)/.installed-all
+	rm -rf $(VSCODE) && mkdir -p $(VSCODE)
+	cd $(VSCODE) && $(WITH_NODE) npm pack --silent $(VSCODE_PACKAGES) >/dev/null
+	cd $(VSCODE) && for file in *.tgz; do tar -xzf $$file --one-top-level; done
+	@touch $@
 
 $(NODE_MODULES)/.installed: .ci/js/package.json $(VENV)/.installed-all
 	cd .ci/js && $(WITH_NODE) npm install --no-audit --no-fund --loglevel=error

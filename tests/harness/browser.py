@@ -124,7 +124,7 @@ class Lab:
         Parameters
         ----------
         name
-            Its path below `root`.
+            Its path below `root`; empty for a page without a notebook.
         theme
             ``light`` or ``dark``.
         width, height
@@ -159,8 +159,12 @@ class Lab:
         page = context.new_page()
         self._listen(page, [re.compile(known) for known in _UPSTREAM[front_end]])
         place = {"lab": "lab/tree/", "notebook": "notebooks/"}[front_end]
-        page.goto(f"{self.server.url}{place}{quote(name)}?token={self.server.token}")
+        place = f"{place}{quote(name)}" if name else "lab"
+        page.goto(f"{self.server.url}{place}?token={self.server.token}")
         notebook = NotebookPage(page)
+        if not name:
+            page.locator(".jp-Launcher").first.wait_for()
+            return notebook
         if not kernel:
             page.locator(".jp-Dialog button", has_text="No Kernel").click()
             return notebook

@@ -1,7 +1,8 @@
 """Tables and colours of static outputs, inline: a saved cell has no style sheet.
 
 Text and code look as the front end draws them; bars, timelines and the signs of states
-have colours. The variables are those of JupyterLab and VS Code. JupyterLab removes
+have colours. The variables are those of VS Code and JupyterLab, in this order, because
+VS Code's widget manager brings JupyterLab's of a light theme. JupyterLab removes
 variables from a notebook that it does not trust, so a plain value stands before each.
 """
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _COLOURS = {
-    "resolved": ("#2e9e4f", "--jp-success-color1", "--vscode-charts-green"),
-    "running": ("#1976d2", "--jp-brand-color1", "--vscode-charts-blue"),
-    "failed": ("#d32f2f", "--jp-error-color1", "--vscode-charts-red"),
-    "cancelled": ("#e08600", "--jp-warn-color1", "--vscode-charts-orange"),
-    "track": ("#8884", "--jp-border-color2", "--vscode-editorWidget-border"),
+    "resolved": ("#2e9e4f", "--vscode-charts-green", "--jp-success-color1"),
+    "running": ("#1976d2", "--vscode-charts-blue", "--jp-brand-color1"),
+    "failed": ("#d32f2f", "--vscode-charts-red", "--jp-error-color1"),
+    "cancelled": ("#e08600", "--vscode-charts-orange", "--jp-warn-color1"),
+    "track": ("#8884", "--vscode-editorWidget-border", "--jp-border-color2"),
 }
 # The states whose colour has enough contrast for text on every background.
 _FOR_TEXT = ("resolved", "failed")
@@ -25,8 +26,8 @@ _FOR_TEXT = ("resolved", "failed")
 #: For the outermost element. Repeated, the variables would be most of a saved cell.
 ROOT = (
     "".join(
-        f"--rja-{name}:var({jupyter},var({code},{plain}));"
-        for name, (plain, jupyter, code) in _COLOURS.items()
+        f"--rja-{name}:var({code},var({jupyter},{plain}));"
+        for name, (plain, code, jupyter) in _COLOURS.items()
     )
     + "padding:4px 8px;font-size:13px;font-variant-numeric:tabular-nums;"
     # Browsers omit backgrounds in print by default.
