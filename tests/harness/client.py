@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 START_SECONDS = 90.0
 
 _SERVER = """
-    import pathlib, sys, threading
+    import inspect, pathlib, sys
 
     import ray, harness.lean_ray
     from ray.util.client.server import server
 
     info = ray.init(**{arguments!r})
     # Port 0 is of no use: Ray does not publish the port that it then has.
-    handle = server.serve("127.0.0.1", {port}, lambda *_, **__: info)
+    joined = "connection_str" in inspect.signature(server.serve).parameters  # 2.40
+    address = ("127.0.0.1:{port}",) if joined else ("127.0.0.1", {port})
+    handle = server.serve(*address, lambda *_, **__: info)
     # Count one client more, for ever: without clients the server shuts its Ray
     # down, and the next client would wait for another.
     handle.data_servicer.num_clients += 1
