@@ -136,13 +136,14 @@ class Link:
         """Drop this package's frames from the outer end of a traceback.
 
         Follow it by a bare ``raise`` in the frame that was dropped, which adds none.
-        Python 3.10 restores the traceback then: for IPython and rich the wrappers have
-        ``__tracebackhide__`` and ``_rich_traceback_omit``.
+        Python 3.10 restores the outermost frame then, the wrapper's: for IPython and
+        rich it has ``__tracebackhide__`` and ``_rich_traceback_omit``.
         """
-        at = error.__traceback__
+        at = outermost = error.__traceback__
         while at is not None and _is_ours(at.tb_frame.f_globals.get("__name__")):
             at = at.tb_next
-        if at is not None:
+        if at is not None and outermost is not None and at is not outermost:
+            outermost.tb_next = at
             error.__traceback__ = at
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Ends an actor, and "fails" by that: Ray's own libraries call it, not users.
 _TERMINATE = "__ray_terminate__"
+#: The function of the task that awaits a placement group in Ray 2.40; 2.60 has no task.
+GROUP_FUNCTION = "ray.util.placement_group.bundle_reservation_check_func"
 
 
 class SubmitCall(NamedTuple):

@@ -15,7 +15,7 @@ from ray import ObjectRef
 
 from ..._awaiting.events import origin
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
-from ..._ray_api.submit_hook import hook_submissions
+from ..._ray_api.submit_hook import GROUP_FUNCTION, hook_submissions
 from ..._replaced import Replacements
 from ..bounded_dict import Recent
 from ..events import Submission
@@ -200,7 +200,10 @@ class Submissions(Replacements):
         name = self._names.get(full)
         if name is None:
             parts = [part.rpartition(".")[2] for part in full if part]
-            name = self._names[full] = clean_name(".".join(parts))
+            name = clean_name(".".join(parts))
+            if full == ("", GROUP_FUNCTION):
+                name = PLACEMENT_GROUP_NAME
+            self._names[full] = name
         return name
 
     def _note_dependencies(self, task: bytes, args: Any) -> None:
