@@ -85,7 +85,9 @@ def _run_row(number: int, row: dict[str, str], quick: bool) -> list[str]:
         return [str(number), *row.values(), "no interpreter here", "", ""]
     folder = _BUILD / f"row{number}"
     python = folder / "bin" / "python"
-    subprocess.run([uv, "venv", "--seed", "--quiet", "--clear", "-p", found, folder], check=True)
+    subprocess.run(
+        [uv, "venv", "--seed", "--quiet", "--clear", "-p", found, folder], check=True
+    )
     if row["ray"] == "oldest":
         row = {**row, "ray": _output(python, _ROOT / ".ci" / "oldest-ray")}
     pins = [
