@@ -69,7 +69,7 @@ def test_an_await_after_nesting_is_interrupted(nested):
 
 def test_queued_cells_all_run_after_an_interrupt(nested):
     for _ in range(10):
-        cell = nested.submit("run(nap(60, True))", stop_on_error=False)
+        cell = nested.submit("run(nap(60, True))")
         queued = [nested.submit(f"run(nap(0)) or {i}") for i in range(4)]
         nested.poll(lambda cell=cell: "begun" in cell.stdout, of=cell)
         nested.interrupt()

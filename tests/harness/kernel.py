@@ -140,10 +140,12 @@ class Kernel:
         code
             The cell.
         **options
-            Of ``KernelClient.execute``, such as ``silent=True`` or
-            ``stop_on_error=False``.
+            Of ``KernelClient.execute``, such as ``silent=True``. With
+            ``stop_on_error=True`` an error aborts the cells that wait; ipykernel 6
+            also aborts one that comes right after the error's reply.
         """
         options.setdefault("allow_stdin", False)
+        options.setdefault("stop_on_error", False)
         # The record's lock before the send: the first message must find it.
         with self._changed:
             with self._sockets:
