@@ -63,7 +63,7 @@ def ready(kernel):
     folder = kernel.folder
     shutil.copy(Path(hostile.__file__), folder / "hostile.py")
     os.mkfifo(folder / "pipe")
-    (folder / "secret.py").write_text("password = 'hunter2'\n")
+    (folder / "secret.py").write_text("password = 'hunter2'\n" * 4)
     frames = "\n".join(
         f'  File "{folder / name}", line {line}, in f'
         for name in ("pipe", "secret.py")
