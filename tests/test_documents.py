@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 
-#: Before a block that the tests only compile; the rest of the comment is the reason.
-NOT_RUN = "<!-- not run: "
+# Before a block that the tests only compile.
+NOT_RUN = re.compile(r"<!--\s*not run\b:?(?P<reason>.*?)-->", re.DOTALL)
 
 # What each page may use without an import, as its reader's notebook has it.
 PRELUDE = f"""
@@ -90,12 +90,21 @@ def is_right(link, path):
 
 
 def python_blocks(path):
-    """Return the Python blocks of a page, and of each whether it is to run."""
+    """Return the Python blocks of a page, and of each whether it is to run.
+
+    Raises
+    ------
+    ValueError
+        For a block that is excluded without a reason.
+    """
     found = []
     runs = True
     for token in tokens_of(path):
         if token.type == "html_block":
-            runs = NOT_RUN not in token.content
+            excluded = NOT_RUN.search(token.content)
+            if excluded and not re.search(r"\w", excluded["reason"]):
+                raise ValueError(f"{path.name}: {excluded[0]!r} has no reason")
+            runs = excluded is None
         elif token.type == "fence":
             if token.info == "python":
                 found.append((token.content, runs))
@@ -124,6 +133,23 @@ def test_python_blocks_run(path, kernel):
     for block, runs in python_blocks(path):
         if runs:
             kernel.ok(block)
+
+
+@pytest.mark.parametrize(
+    "comment", ["<!-- not run: -->", "<!-- not run:-->", "<!-- not run -->"]
+)
+def test_an_excluded_block_needs_a_reason(tmp_path, comment):
+    page = tmp_path / "page.md"
+    page.write_text(f"{comment}\n```python\n1 / 0\n```\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no reason"):
+        python_blocks(page)
+
+
+def test_an_excluded_block_is_not_run(tmp_path):
+    page = tmp_path / "page.md"
+    text = "<!-- not run: divides by 0 -->\n```python\n1 / 0\n```\n"
+    page.write_text(text + "\n```python\n1\n```\n", encoding="utf-8")
+    assert python_blocks(page) == [("1 / 0\n", False), ("1\n", True)]
 
 
 @pytest.mark.parametrize("link", ["no.md", "README.md#no-such", "http://a.b", "OWNER"])
