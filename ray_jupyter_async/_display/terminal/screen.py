@@ -1,7 +1,7 @@
 """The last lines of a terminal, redrawn in place below all that is written to it.
 
 `rich.live.Live` times and renders them. Its redirect and its cursor moves are not used:
-output would be lost, as a table in docs/how_to/saved_notebooks.md shows. Instead the
+output would be lost, as a table in docs/how_to/terminal.md shows. Instead the
 cursor waits on an empty line above the lines, and the unbuffered files below the
 streams are watched.
 """
