@@ -37,6 +37,9 @@ _SECONDS_WITHOUT_COLLECTION = 0.1
 #: Threads of the package's pool: they end half a second after their last work.
 POOL = "ray-await"
 
+# Owners in `_names` that a test may be the first to import, by their `__name__`.
+_IMPORTED_LATER = ("InteractiveShell", "IPython.display")
+
 _PROCESS = Path("/proc/self")
 # What Ray's C++ opens by itself, when it first talks to one more worker.
 _OF_RAY = ("socket:", "anon_inode:[eventfd]", "anon_inode:[eventpoll]")
@@ -214,5 +217,13 @@ def _new_since(before: Snapshot) -> list[str]:
         f"{kind}: {words}"
         for kind, probe in _PROBES.items()
         for key, words in probe().items()
-        if key not in before[kind]
+        if key not in before[kind] and not _is_imported_since(key, before)
     ]
+
+
+def _is_imported_since(key: Hashable, before: Snapshot) -> bool:
+    """Whether this is a name of IPython's, which was not imported before."""
+    if not isinstance(key, tuple) or key[0] not in _IMPORTED_LATER:
+        return False
+    names = before["names of others"]
+    return not any(isinstance(old, tuple) and old[0] == key[0] for old in names)
