@@ -14,6 +14,8 @@ NODE_MODULES := .ci/js/node_modules
 # VS Code's widget manager, and what loads it, for tests.
 VSCODE := build/vscode
 VSCODE_PACKAGES := @vscode/jupyter-ipywidgets8@1.0.9 requirejs@2.3.8
+# Front ends that bring servers of their own into JupyterLab's.
+FRONT_ENDS := build/front-ends
 # The Node.js of the environment, for its programs too.
 WITH_NODE = PATH="$(CURDIR)/$(BIN):$$PATH"
 # Tests that need neither Jupyter nor a browser; they also run on the oldest Ray.
@@ -25,7 +27,7 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check docs bench matrix pictures \
+	check-js check-notebooks check-package binder-check docs bench matrix pictures front-ends \
 	release-check address clean
 
 help: ## list these targets
@@ -88,6 +90,9 @@ pictures: $(VENV)/.installed-all ## make the pictures of README and docs
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/pictures.py
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/live_picture.py
 
+front-ends: $(FRONT_ENDS)/.installed $(VSCODE)/.installed ## run the front ends that the tests do not run
+	PYTHONPATH=$(CURDIR)/tests $(FRONT_ENDS)/bin/python docs/front_ends.py
+
 release-check: $(VENV)/.installed-all ## build the release into dist/ and try it; TAG=v1.2.3 compares the tag
 	.ci/release-check $(BIN)/python "$(TAG)"
 
@@ -128,6 +133,13 @@ $(BIN)/python $(OLDEST)/bin/python:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+
+$(FRONT_ENDS)/.installed: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv --clear $(FRONT_ENDS)
+	$(FRONT_ENDS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(FRONT_ENDS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[demo]' --group test --group front-ends
+	@touch $@
 
 # Without their dependencies: 380 MB, which the manager's one file contains.
 $(VSCODE)/.installed: Makefile $(VENV)/.installed-all
