@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.kernel)
         if names & {"lab", "lab_server"}:
             item.add_marker(pytest.mark.browser)
+        skips.skip_on_older_kernels(item)
     if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         longest = {
             item.path

@@ -103,6 +103,9 @@ def test_inner_cell_leaves_the_outer_one_interrupted(cells):
     assert cells.ok("loaded.interrupted.last == outer").value == "True"
 
 
+@pytest.mark.kernel_since(
+    "7.4", "it reads a page's messages on the main shell after the cell"
+)
 def test_figure_is_not_shown_by_messages_of_a_page(cells):
     path, touch = cells.gates.new()
     result = cells.submit(

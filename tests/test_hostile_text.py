@@ -81,6 +81,9 @@ def problem_of(output):
     return problem_in_html(data.pop("text/html", "")) or problem_in(data)
 
 
+@pytest.mark.kernel_since(
+    "7.4", "it reads a page's messages on the main shell after the cell"
+)
 def test_a_cells_progress_is_text_while_it_runs_and_after(ready):
     path, touch = ready.gates.new()
     result = ready.submit(

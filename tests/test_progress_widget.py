@@ -18,6 +18,10 @@ from ray_jupyter_async._tracking.snapshots import RefState
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
+ANSWERS = pytest.mark.kernel_since(
+    "7.4", "it reads a page's messages on the main shell after the cell"
+)
+
 # `wait` and `settle` stand for awaits.
 SETUP = """
 import asyncio, contextvars, logging, os, threading, time
@@ -246,6 +250,7 @@ def test_background_task_updates_its_own_cell(cell_kernel):
     assert output.text.startswith("late  1/1")
 
 
+@ANSWERS
 def test_refs_are_sent_for_open_lines_only(page, cell_kernel):
     assert not page.sent("refs")
     assert page.ask("open", line="f") == ""
@@ -260,6 +265,7 @@ def test_refs_are_sent_for_open_lines_only(page, cell_kernel):
     assert len(page.sent("refs")) == 2
 
 
+@ANSWERS
 def test_errors_are_sent_for_open_lines(page, cell_kernel):
     page.ask("open", line="g")
     page.go_on(0)
@@ -269,6 +275,7 @@ def test_errors_are_sent_for_open_lines(page, cell_kernel):
     page.ask("close", line="g")
 
 
+@ANSWERS
 def test_reloaded_page_is_sent_everything_again(page, cell_kernel):
     page.ask("open", line="f")
     page.go_on(0)
@@ -284,6 +291,7 @@ def test_reloaded_page_is_sent_everything_again(page, cell_kernel):
     page.ask("close", line="f")
 
 
+@ANSWERS
 def test_cancel_asks_for_what_was_clicked(page, cell_kernel):
     assert page.ask("cancel", line="f", refs=[1]) == ""
     assert page.ask("cancel", line="f") == ""
@@ -297,6 +305,7 @@ def test_cancel_asks_for_what_was_clicked(page, cell_kernel):
     cell_kernel.ok("asked.clear()")
 
 
+@ANSWERS
 def test_malformed_messages_change_nothing(page, cell_kernel):
     def send(content):
         cell_kernel.send_comm(
@@ -326,6 +335,7 @@ def test_malformed_messages_change_nothing(page, cell_kernel):
     assert all(text.startswith("refused a message of a page: ") for text in logged)
 
 
+@ANSWERS
 def test_force_is_offered_after_a_vain_cancel(page, cell_kernel):
     asked_at = time.monotonic()
     page.ask("cancel", line="f")
@@ -339,6 +349,7 @@ def test_force_is_offered_after_a_vain_cancel(page, cell_kernel):
     cell_kernel.ok("asked.clear()")
 
 
+@ANSWERS
 def test_paused_display_stands_still_until_resumed(page, cell_kernel):
     page.ask("pause", on=True)
     assert page.widget.state["state"]["paused"]
@@ -354,6 +365,7 @@ def test_paused_display_stands_still_until_resumed(page, cell_kernel):
     assert not page.widget.state["state"]["paused"]
 
 
+@ANSWERS
 def test_open_line_keeps_the_display_live(page, cell_kernel):
     page.ask("open", line="f")
     page.end()
@@ -368,6 +380,7 @@ def test_open_line_keeps_the_display_live(page, cell_kernel):
     assert set(output.data) == {"text/plain", "text/html"}
 
 
+@ANSWERS
 def test_widget_stays_until_its_end_has_arrived(page, cell_kernel):
     def report(what, **fields):
         content = {"do": what, "page": "a page", **fields}
@@ -391,6 +404,7 @@ def test_widget_stays_until_its_end_has_arrived(page, cell_kernel):
     cell_kernel.poll(lambda: not page.widget.open)
 
 
+@ANSWERS
 def test_messages_belong_to_the_cell(page, cell_kernel):
     page.ask("open", line="f")
     page.ask("close", line="f")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.progress_cells import HOLD, prepared, shown
+from ray_jupyter_async._ray_api.objects import HAS_ON_READY
 
 SETUP = f"""{HOLD}
 import gc, inspect, threading
@@ -97,7 +98,13 @@ def test_cell_that_loads_shows_progress(cells, tmp_path, wait):
 @pytest.mark.parametrize(
     "loop",
     [
-        "while refs:\n    _, refs = ray.wait(refs, num_returns=1)",
+        pytest.param(
+            "while refs:\n    _, refs = ray.wait(refs, num_returns=1)",
+            marks=pytest.mark.skipif(
+                not HAS_ON_READY,
+                reason="oldest Ray: refs are polled, and one may be dropped before",
+            ),
+        ),
         "while refs:\n    done, refs = ray.wait(refs)\n    ray.get(done)",
         "for ref in refs:\n    ray.get(ref)",
     ],
@@ -183,6 +190,7 @@ def test_generator_counts_its_task_and_its_items(cells):
     cells.poll(lambda: counts() == "4 4 0 0", what="4 refs to be done")
 
 
+@pytest.mark.kernel_since("7.0", "no output reaches a cell that has ended")
 def test_progress_without_refs_shows_all_that_runs(cells, tmp_path):
     path = tmp_path / "end"
     cells.ok(f"a = hold.options(name='early').remote({str(path)!r}); del a")

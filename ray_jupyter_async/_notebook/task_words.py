@@ -6,11 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .._display.words import shortened
+from .._ray_api.objects import HAS_ON_READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .._tracking.cluster.running_tasks import RunningTask
+
+_QUEUED = (
+    "An actor drops cancelled methods when their turn comes."
+    if HAS_ON_READY
+    # Seen in 2.40.0.
+    else "Ray before 2.60 may run cancelled methods of actors all the same."
+)
 
 
 def count(tasks: Iterable[RunningTask]) -> str:
@@ -58,10 +66,7 @@ def did_not_stop(
             "only, and only where they await. `ray.kill` ends an actor."
         )
     if queued:
-        reasons.append(
-            f"{count(queued)} did not begin. An actor drops cancelled methods when "
-            "their turn comes."
-        )
+        reasons.append(f"{count(queued)} did not begin. {_QUEUED}")
     if unknown:
         reasons.append(
             f"{count(unknown)} did not end yet. Ray does not report whether actor "

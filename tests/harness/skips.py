@@ -9,6 +9,7 @@ reason; blank lines and lines that start with ``#`` do not count).
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 from pathlib import Path
@@ -62,6 +63,22 @@ class UnexpectedSkips:
         reason = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
         if not any(pattern.search(reason) for pattern in self._allowed):
             self._unexpected.append((report.nodeid, reason))
+
+
+def skip_on_older_kernels(item: pytest.Item) -> None:
+    """Skip a test marked ``kernel_since(version, why)`` on an older ipykernel.
+
+    Not by `pytest.mark.skipif`, because some environments have no ipykernel.
+    """
+    for mark in item.iter_markers("kernel_since"):
+        version, why = mark.args
+        if _numbers(importlib.metadata.version("ipykernel")) < _numbers(version):
+            reason = f"ipykernel before {version}: {why}"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def strict() -> bool:
