@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib.metadata
 import re
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
-from harness import leaks, rays
+from harness import leaks, rays, skips
 from harness.loops import run
 from harness.notebooks import execute_notebook, texts, write_notebook
 from harness.polling import poll
@@ -116,6 +118,21 @@ def test_unexpected_skip_fails_a_run_in_ci(tmp_path):
         assert done.returncode == expected, done.stdout
         assert ("test_b: Skipped: no browser" in done.stdout) is (ci == "true")
         assert "test_c: Skipped" not in done.stdout
+
+
+@pytest.mark.parametrize(("installed", "skipped"), [("7.3.1", 1), ("7.10.0", 0)])
+def test_older_kernel_skips_a_test(monkeypatch, installed, skipped):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: installed)
+    added = []
+    item = SimpleNamespace(
+        iter_markers=lambda _name: [pytest.mark.kernel_since("7.4", "why").mark],
+        add_marker=added.append,
+    )
+    skips.skip_on_older_kernels(item)
+    assert len(added) == skipped
+    allowed = allowed_reasons(skips.ALLOWED.read_text("utf-8"))
+    for mark in added:
+        assert any(pattern.search(mark.kwargs["reason"]) for pattern in allowed)
 
 
 @contextlib.contextmanager
