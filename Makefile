@@ -89,6 +89,7 @@ bench: $(VENV)/.installed-all ## run the benchmarks and write docs/explanation/p
 pictures: $(VENV)/.installed-all ## make the pictures of README and docs
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/pictures.py
 	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/live_picture.py
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python docs/terminal_picture.py
 
 front-ends: $(FRONT_ENDS)/.installed $(VSCODE)/.installed ## run the front ends that the tests do not run
 	PYTHONPATH=$(CURDIR)/tests $(FRONT_ENDS)/bin/python docs/front_ends.py

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyte
 
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 COLUMNS = 100
 LINES = 40
 _PROMPT = r"In \[\d+\]: $"
+
+
+class Run(NamedTuple):
+    """Characters beside each other on a screen, in one style."""
+
+    text: str
+    #: As pyte names it: ``default``, ``red``, or six hexadecimal digits.
+    colour: str
+    bold: bool
 
 
 class Terminal:
@@ -79,6 +89,22 @@ class Terminal:
         lines = [line.rstrip() for line in self._screen.display]
         while lines and not lines[-1]:
             lines.pop()
+        return lines
+
+    @property
+    def styled_screen(self) -> list[list[Run]]:
+        """The lines on the screen now, in pieces of one style."""
+        lines = []
+        for number, text in enumerate(self.screen):
+            row = self._screen.buffer[number]
+            cells = [row[column] for column in range(len(text))]
+            styles = itertools.groupby(cells, lambda cell: (cell.fg, cell.bold))
+            lines.append(
+                [
+                    Run("".join(cell.data for cell in of_style), *style)
+                    for style, of_style in styles
+                ]
+            )
         return lines
 
     def resize(self, lines: int, columns: int) -> None:
