@@ -40,7 +40,12 @@ async ({ files, colours, theme }) => {
     errorHandler: (name) => errors.push(`${name} was not loaded`),
   };
   const root = frame.contentDocument.body;
-  const manager = new inside.vscIPyWidgets.WidgetManager(kernel, root, loader, () => {});
+  const manager = new inside.vscIPyWidgets.WidgetManager(
+    kernel,
+    root,
+    loader,
+    () => {},
+  );
 
   // By display id: where an output stands.
   const places = {};
