@@ -140,7 +140,11 @@ def main() -> None:
         versions = " ".join(
             f"{package} {version(package)}" for package in tool.packages
         )
-        print(f"{title} ({versions}): {seen}", flush=True)
+        print(f"{title} ({versions})")
+        print(f"  the first error ends the cell after {seen.failed:.1f} s")
+        print(f"  Stop ends it after {seen.stop:.1f} s; {seen.after_stop} tasks ran on")
+        print(f"  1,000 small tasks: {seen.small:.2f} s")
+        print(f"  in a saved notebook: {seen.reopened}", flush=True)
 
 
 def look(kernel: Kernel, tool: Tool, folder: Path) -> Seen:
