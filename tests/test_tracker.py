@@ -381,6 +381,16 @@ def test_end_of_a_watch_releases_unready_refs(tracker):
     assert tracker.read_cell("cell").settled
 
 
+@pytest.mark.parametrize("outcome", [Outcome.RESOLVED, Outcome.READY])
+def test_end_of_a_watch_keeps_what_another_cell_knows(tracker, outcome):
+    tracker.record([awaited(b"f-1", cell="first")])
+    tracker.record([settled(b"f-1", outcome, cell="first")])
+    stop = tracker.watch([Ref(b"f-1"), Ref(b"f-2")], lambda *_: lambda: None, "cell")
+    stop()
+    assert counts(tracker) == {"ready": 1, "released": 1}
+    assert tracker.read_cell("cell").settled
+
+
 def test_failed_watch_leaves_nothing_pending(tracker):
     def watcher(refs, callback, released):
         raise TypeError("not a ref")

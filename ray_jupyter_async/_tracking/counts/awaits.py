@@ -217,11 +217,14 @@ class Awaits:
                 # Of a generator, whose end may have come before it.
                 states.uncount(slot, at)
                 flags[slot] |= REVISABLE
-            elif flags[slot] & SUBMITTED:
-                states.not_awaited(slot, at)
-            elif states.is_followed(key):
-                flags[slot] |= SUBMITTED | FOLLOWED
-                states.not_awaited(slot, at)
             else:
-                states.change(slot, RefState.RELEASED, at)
-                flags[slot] |= REVISABLE
+                states.not_awaited(slot, at)
+                # While it was awaited here, it did not learn from other cells.
+                states.learn_if_known(slot)
+                if SETTLED[records.state[slot]] or flags[slot] & SUBMITTED:
+                    continue
+                if states.is_followed(key):
+                    flags[slot] |= SUBMITTED | FOLLOWED
+                else:
+                    states.change(slot, RefState.RELEASED, at)
+                    flags[slot] |= REVISABLE

@@ -190,6 +190,14 @@ class RefStates:
         else:
             self.fail(slot, at, failure)
 
+    def learn_if_known(self, slot: int) -> None:
+        """Take the value of which other cells know, if one does."""
+        records = self.records
+        for other in records.slots_of(records.keys[slot]):
+            state = RefState(records.state[other])
+            if state in (RefState.READY, RefState.RESOLVED):
+                self.learn(slot, state, records.lines[other].last_change)
+
     def not_awaited(self, slot: int, at: float) -> None:
         """Note that a ref is no longer awaited."""
         flag = self.records.flags[slot]
