@@ -381,13 +381,23 @@ def test_end_of_a_watch_releases_unready_refs(tracker):
     assert tracker.read_cell("cell").settled
 
 
-@pytest.mark.parametrize("outcome", [Outcome.RESOLVED, Outcome.READY])
-def test_end_of_a_watch_keeps_what_another_cell_knows(tracker, outcome):
+@pytest.mark.parametrize(
+    ("outcome", "error", "state"),
+    [
+        (Outcome.RESOLVED, None, "ready"),
+        (Outcome.READY, None, "ready"),
+        (Outcome.EXISTS, None, "unknown"),
+        (Outcome.FAILED, "ValueError", "failed"),
+        (Outcome.FAILED, "TaskCancelledError", "cancelled"),
+    ],
+)
+def test_end_of_a_watch_keeps_what_another_cell_knows(tracker, outcome, error, state):
     tracker.record([awaited(b"f-1", cell="first")])
-    tracker.record([settled(b"f-1", outcome, cell="first")])
+    tracker.record([settled(b"f-1", outcome, error, cell="first")])
     stop = tracker.watch([Ref(b"f-1"), Ref(b"f-2")], lambda *_: lambda: None, "cell")
     stop()
-    assert counts(tracker) == {"ready": 1, "released": 1}
+    assert counts(tracker) == {state: 1, "released": 1}
+    assert errors(tracker) == errors(tracker, "first")
     assert tracker.read_cell("cell").settled
 
 

@@ -10,6 +10,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from ..._ray_api.object_ids import TASK_ID_BYTES, return_id
+from ..events import Failure
 from ..refs.store import (
     AGAIN,
     AWAITED,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from ..._awaiting.events import AwaitEvent
-    from ..events import Failure, WatchEvent
+    from ..events import WatchEvent
     from .line import Line
 
 
@@ -191,12 +192,17 @@ class RefStates:
             self.fail(slot, at, failure)
 
     def learn_if_known(self, slot: int) -> None:
-        """Take the value of which other cells know, if one does."""
+        """Take what another cell knows of the end of a ref, if one does."""
         records = self.records
         for other in records.slots_of(records.keys[slot]):
-            state = RefState(records.state[other])
-            if state in (RefState.READY, RefState.RESOLVED):
-                self.learn(slot, state, records.lines[other].last_change)
+            state, at = RefState(records.state[other]), records.lines[other].last_change
+            if state is RefState.FAILED:
+                kind, _, message = records.error(other).partition(": ")
+                self.learn(slot, state, at, Failure(kind, message))
+            elif state is RefState.CANCELLED:
+                self.learn(slot, RefState.FAILED, at, Failure("TaskCancelledError"))
+            elif state is RefState.RESOLVED or state in SPREAD:
+                self.learn(slot, state, at)
 
     def not_awaited(self, slot: int, at: float) -> None:
         """Note that a ref is no longer awaited."""
