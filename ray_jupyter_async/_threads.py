@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Attributes that ipykernel, too, sets on its threads (6.29 to 7.4): at a breakpoint,
-# debugpy's pydevd suspends all other threads that lack them, wherever they are. One
-# that held a lock would stop the cell for good at an interrupt's message.
+# debugpy's pydevd suspends all other threads that lack them, wherever they are.
+# The message of an interrupt would wait for ever for a lock that one of them holds.
 _NOT_FOR_DEBUGGERS = ("pydev_do_not_trace", "is_pydev_daemon_thread")
 
 

@@ -9,6 +9,7 @@ import time
 import ipykernel
 import pytest
 
+from harness import rays
 from harness.polling import poll
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
@@ -232,8 +233,8 @@ def test_stop_at_a_breakpoint_ends_the_cell_and_breakpoints_still_work(
 
 
 def test_stop_at_any_moment_around_a_breakpoint_ends_the_cell(debugger, ready):
-    # Also while the debugger tells the front end of the breakpoint, and while another
-    # thread of the package, suspended at any moment, would hold a lock.
+    # At some moments the debugger handles a command; at others, a thread of the package
+    # that it suspended would hold a lock.
     chance = random.Random(1)
     for _ in range(60):
         first = chance.choice(["1", "await asyncio.sleep(0)"])
@@ -248,6 +249,34 @@ def test_stop_at_any_moment_around_a_breakpoint_ends_the_cell(debugger, ready):
     result = debugger.run_to_breakpoint(code)
     debugger.ask("continue", threadId=debugger.stopped_threads()[0])
     assert ready.wait(result, 10).value == "2"
+
+
+def test_the_display_stays_live_at_a_breakpoint(debugger, ready):
+    ready.ok(f"{rays.RAY_INIT}\nimport os\nfrom ray_jupyter_async import progress")
+    path = ready.folder / "go on"
+    code = (
+        "@ray.remote\n"
+        "def hold(path):\n"
+        "    while not os.path.exists(path): time.sleep(0.01)\n"
+        f"refs = [hold.remote({str(path)!r})]\nprogress(refs)\n"
+        "x = 1\nx"
+    )
+    debugger.stop_at(code, line=6)
+    result = ready.submit(code)
+    poll(debugger.stopped_threads, what="the breakpoint")
+    path.touch()
+    ready.poll(lambda: said(ready, "1 of 1 ref done"), what="the end, live")
+    debugger.ask("continue", threadId=debugger.stopped_threads()[0])
+    assert ready.wait(result, 10).value == "1"
+
+
+def said(kernel, words):
+    """Whether a display of the kernel has said this."""
+    return any(
+        words in str(message["content"].get("data", {}))
+        for comm in kernel.comms.values()
+        for message in comm.messages
+    )
 
 
 def test_with_a_debugger_attached_cells_are_interrupted(debugger, ready):

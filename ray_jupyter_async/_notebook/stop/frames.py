@@ -24,12 +24,12 @@ _OWN = __name__.partition(".")[0]
 #: Packages whose code gets a grace period even if a cell has called it, because a
 #: half-sent message or a half-made queue entry breaks the kernel. In this package,
 #: functions that may be unwound are marked `interruptible`.
-_LET_FINISH = frozenset({"ipykernel", "zmq", "tornado", "jupyter_client", "comm", _OWN})
-
-# The debugger behind debugpy, which also tells the front end of a breakpoint: unwound
-# there, it neither ends the cell nor lets it go on.
-_DEBUGGER = frozenset(
-    {"pydevd", "_pydevd_bundle", "_pydev_bundle", "_pydevd_sys_monitoring"}
+_LET_FINISH = frozenset(
+    {
+        *("ipykernel", "zmq", "tornado", "jupyter_client", "comm", _OWN),
+        # debugpy's debugger (1.8) drops an exception that meets one of its commands.
+        *("pydevd", "_pydevd_bundle", "_pydev_bundle", "_pydevd_sys_monitoring"),
+    }
 )
 # Where a cell waits at a breakpoint (debugpy 1.8).
 _AT_BREAKPOINT = ("pydevd", "_do_wait_suspend")
@@ -129,10 +129,7 @@ def _waits_in(frame: FrameType | None, module: str) -> bool:
 
 def _is_busy(frame: FrameType, module: str, inner: FrameType | None) -> bool:
     """Whether this frame is inside a critical section."""
-    package = _package(module)
-    if package in _DEBUGGER:
-        return True
-    if package not in _LET_FINISH:
+    if _package(module) not in _LET_FINISH:
         return False
     # The innermost frame runs the function's own code, even if it is marked.
     return inner is None or not is_interruptible(frame.f_code)
