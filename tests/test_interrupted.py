@@ -298,8 +298,9 @@ while True not in tasks.begun(tasks.all()).values() and time.monotonic() < until
         "[type(x).__name__ for x in await rja.gather(*refs, return_exceptions=True)]"
     )
     # What the first one returned is dropped by Ray 2.60.
-    kind = "TaskCancelledError" if HAS_ON_READY else "str"
-    assert eval(ended.value)[1:] == [kind] * 3
+    # Ray 2.40 may run the methods all the same.
+    kinds = {"TaskCancelledError"} if HAS_ON_READY else {"TaskCancelledError", "str"}
+    assert set(eval(ended.value)[1:]) <= kinds
 
 
 def test_the_magic_says_when_nothing_runs(ready):

@@ -32,7 +32,7 @@ def task(task_id, name):
     [
         ([task(FUNCTION, "f")], {}, "1 Ray task (1 × f) did not stop; it may be"),
         ([task(METHODS[0], "A.m")], {METHODS[0]: True}, "did not stop; Ray interrupts"),
-        ([task(METHODS[0], "A.m")], {METHODS[0]: False}, "did not begin. An actor"),
+        ([task(METHODS[0], "A.m")], {METHODS[0]: False}, "did not begin. "),
         ([task(METHODS[0], "A.m")], {}, "does not report whether actor methods run or"),
     ],
     ids=["function", "running", "queued", "unknown"],
