@@ -27,8 +27,8 @@ SIDE_BY_SIDE = --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-r
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-newest test-oldest check check-python check-types \
-	check-js check-notebooks check-package binder-check docs bench matrix pictures front-ends \
-	release-check address clean
+	check-js check-notebooks check-package binder-check docs bench matrix pictures \
+	front-ends release-check address clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -146,7 +146,8 @@ $(FRONT_ENDS)/.installed: pyproject.toml | $(BIN)/python
 $(VSCODE)/.installed: Makefile $(VENV)/.installed-all
 	rm -rf $(VSCODE) && mkdir -p $(VSCODE)
 	cd $(VSCODE) && $(WITH_NODE) npm pack --silent $(VSCODE_PACKAGES) >/dev/null
-	cd $(VSCODE) && for file in *.tgz; do tar -xzf $$file --one-top-level; done
+	cd $(VSCODE) && for file in *.tgz; do \
+		mkdir $${file%.tgz} && tar -xzf $$file -C $${file%.tgz} || exit 1; done
 	@touch $@
 
 $(NODE_MODULES)/.installed: .ci/js/package.json $(VENV)/.installed-all
