@@ -84,7 +84,6 @@ if __name__ == "__main__":
     app.run()
 """
 HALF = re.compile(r"\b1\d of (24|40) refs done")
-ENDED = re.compile(r"\b(23 of 24|39 of 40) refs done")
 
 
 @contextlib.contextmanager
@@ -225,10 +224,7 @@ def main(names: list[str]) -> None:
     for name in names or FRONT_ENDS:
         with rays.short_folder() as folder:
             FRONT_ENDS[name](folder)
-        with contextlib.suppress(ImportError):
-            print(name, version(name))
-            continue
-        print(name)
+        print(name, "" if name == "vscode" else version(name), flush=True)
 
 
 if __name__ == "__main__":

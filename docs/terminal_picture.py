@@ -11,6 +11,7 @@ import html
 import sys
 from pathlib import Path
 
+from pictures import SETUP
 from playwright.sync_api import sync_playwright
 
 from harness import rays
@@ -19,36 +20,10 @@ from harness.terminal import Run, running_program
 
 IMAGE = Path(__file__).parent / "images" / "terminal.png"
 
-SETUP = f"""
-{rays.init_source(num_cpus=4)}
-import asyncio, time
-
-def work(seconds):
-    for _ in range(int(seconds * 100)):
-        time.sleep(0.01)
-
-@ray.remote
-def load(day):
-    work(0.3)
-    return day
-
-@ray.remote
-def parse(data):
-    work(0.4)
-    if data == 7:
-        raise ValueError("day 7 is empty")
-    return data
-
-@ray.remote
-def train(data):
-    work(1 + data % 5 / 2)
-    return data
-"""
 CELLS = (
-    "%load_ext ray_jupyter_async",
-    "%run tasks.py",
+    "%run tasks.ipy",
     # All workers are there before the cell starts.
-    "ray.get([train.remote(4) for _ in range(4)]);",
+    "ray.get([evaluate.remote(4) for _ in range(4)]);",
     "%clear",
     "data = [load.remote(day) for day in range(16)]",
     "rows = [parse.remote(day) for day in data]",
@@ -90,7 +65,7 @@ def drawn(run: Run) -> str:
 def main() -> None:
     """Run the cells, and draw the screen when the bars are half full."""
     with rays.short_folder() as folder:
-        (folder / "tasks.py").write_text(SETUP)
+        (folder / "tasks.ipy").write_text(SETUP)
         command = [sys.executable, "-m", "IPython", "--no-banner", "--no-tip"]
         command += ["--no-confirm-exit", "--HistoryManager.enabled=False"]
         with running_program(command, folder, {"IPYTHONDIR": str(folder)}) as terminal:
