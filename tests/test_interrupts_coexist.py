@@ -251,6 +251,26 @@ def test_stop_at_any_moment_around_a_breakpoint_ends_the_cell(debugger, ready):
     assert ready.wait(result, 10).value == "2"
 
 
+# As debugpy does with each command at a breakpoint, by the name of its module.
+COMMAND = """
+import time
+def do_it():
+    try:
+        print("begun")
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until: pass
+    except BaseException: pass
+"""
+
+
+def test_a_command_of_the_debugger_does_not_drop_an_interrupt(ready):
+    ready.ok(
+        f"command = {{'__name__': '_pydevd_bundle.x'}}\nexec({COMMAND!r}, command)"
+    )
+    code = "command['do_it']()\nwhile time.sleep(0.01) is None: pass"
+    assert stopped(ready, code) == "KeyboardInterrupt"
+
+
 def test_the_display_stays_live_at_a_breakpoint(debugger, ready):
     ready.ok(f"{rays.RAY_INIT}\nimport os\nfrom ray_jupyter_async import progress")
     path = ready.folder / "go on"
