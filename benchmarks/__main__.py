@@ -6,9 +6,7 @@ import argparse
 import asyncio
 import os
 import platform
-import statistics
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from . import loads
 from .display import display_table
 from .measuring import Timing, measure
 from .peers import PEERS, YARDSTICK
+from .single import single_tables
 from .tracking import tracking_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
@@ -58,10 +57,10 @@ async def tables(quick: bool) -> list[str]:
             loads.finished(1_000),
             repeats=3,
         )
-    sections.append(await _single())
+    sections += await single_tables()
     sections.append(await _memory())
     sections.append(tracking_table(quick))
-    print(*sections[-3:], sep="\n")
+    print(*sections[-4:], sep="\n")
     return sections
 
 
@@ -93,34 +92,6 @@ def _table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -
             "",
             f"| | µs per ref | ratio to `{yardstick}` | worst stall of the loop, ms |",
             "| --- | ---: | ---: | ---: |",
-            *rows,
-            "",
-        ]
-    )
-
-
-async def _single() -> str:
-    """Measure one await of one finished result."""
-    refs = loads.finished(1_000)()
-    rows = []
-    for name, patch in (("native `await ref`", False), ("patched `await ref`", True)):
-        times = []
-        for ref in refs:
-            if patch:
-                rja.patch()
-            began = time.perf_counter()
-            await ref
-            times.append(time.perf_counter() - began)
-            if patch:
-                rja.unpatch()
-        cuts = statistics.quantiles(times, n=100)
-        rows.append(f"| {name} | {cuts[49] * 1e6:.0f} | {cuts[98] * 1e6:.0f} |")
-    return "\n".join(
-        [
-            "## One await of a finished result",
-            "",
-            "| | median, µs | 99th percentile, µs |",
-            "| --- | ---: | ---: |",
             *rows,
             "",
         ]

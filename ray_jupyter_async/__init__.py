@@ -11,13 +11,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from . import async_api
+from ._awaiting.as_future import as_future
 from ._awaiting.combinators.as_completed import as_completed
 from ._awaiting.combinators.cancel import Cancellation, CancelOutcome, cancel
 from ._awaiting.combinators.gather import gather, get
 from ._awaiting.combinators.map import map as map  # noqa: A004
 from ._awaiting.combinators.stream import stream
 from ._awaiting.combinators.wait import wait
-from ._awaiting.converter import as_future
 from ._awaiting.patching.object_ref import is_patched, patch, patched, unpatch
 from ._requirements import require_notebook
 from .errors import (

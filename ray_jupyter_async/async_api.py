@@ -19,7 +19,8 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._awaiting.converter import converter_of, current_loop
+from ._awaiting.as_future import current_loop
+from ._awaiting.converter import converter_of
 from ._awaiting.fetch.sessions import require_session
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
 from contextvars import Context
@@ -46,6 +45,8 @@ T = TypeVar("T")
 
 #: Seconds of delivery after which the loop gets a turn for something else.
 SLICE_SECONDS = 0.004
+#: Pending awaits up to which each is served at once; more are served in batches.
+FEW = 16
 #: Seconds between two checks that the session is connected.
 SESSION_SECONDS = 0.25
 #: Seconds between two checks of readers that have work, see `Readers.help_out`.
@@ -65,7 +66,11 @@ class Converter:
         self._collected: list[Await] = []
         self._pending: dict[Session, set[Pending]] = {}
         self._arrived: deque[tuple[Pending, Any, BaseException | None]] = deque()
+        #: Awaits whose objects exist, and since when they were awaited.
+        self._existing: deque[tuple[Await, float]] = deque()
         self._woken = False
+        #: When this turn of the loop has given enough time to awaits that begin.
+        self._enough = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._arrival: threading.Event | None = None
         # For the loop's next turn, or for `wait_blocking` before it.
@@ -84,8 +89,31 @@ class Converter:
             cancel_task=cancel_task,
             loop=self.loop,
         )
-        self.take([future])
+        if not self._begin_now(future):
+            self.take([future])
         return future
+
+    def _begin_now(self, await_: Await) -> bool:
+        """Begin one of few awaits without a thread; return whether it has begun."""
+        now = time.monotonic()
+        if self._collected or (self._enough and now > self._enough):
+            return False  # many: the readers are faster
+        if not self._enough:
+            self._enough = now + SLICE_SECONDS
+            self.loop.call_soon(self._next_turn, context=self._context)
+        if not await_.session.begin_now(await_, watch=self._are_few(await_)):
+            return False
+        if self._arrived:
+            self._receive()
+        if not await_.done():
+            self.watch_over(await_)
+        return True
+
+    def _next_turn(self) -> None:
+        self._enough = 0.0
+
+    def _are_few(self, await_: Await) -> bool:
+        return len(self._pending.get(await_.session, ())) < FEW
 
     def soon(self, function: Callable[[], None]) -> None:
         """Call a function in the loop's next turn, or within `wait_blocking`."""
@@ -158,6 +186,14 @@ class Converter:
         """Queue a result until the next `wake`. Thread-safe."""
         self._arrived.append((await_, value, error))
 
+    def exists(self, await_: Await, since: float) -> None:
+        """Take an await whose object exists, awaited since a time. Thread-safe."""
+        if self._are_few(await_):
+            self._existing.append((await_, since))
+            self.wake()
+        else:
+            readers.ready(await_, since)
+
     def loop_is_closed(self) -> bool:
         """Whether no result can be delivered any more."""
         return self.loop.is_closed()
@@ -174,6 +210,7 @@ class Converter:
         except RuntimeError:
             # The loop was closed: nothing can await these any more.
             self._arrived.clear()
+            self._existing.clear()
             self._pending.clear()
 
     def _receive(self) -> None:
@@ -181,11 +218,23 @@ class Converter:
         until = time.monotonic() + SLICE_SECONDS
         events: list[AwaitEvent] = []
         try:
+            self._read_existing()
             self._settle_arrived(until, events if observed() else None)
         finally:
             # In any case: these awaits are settled and leave no other trace.
             if events:
                 emit(events)
+
+    def _read_existing(self) -> None:
+        """Read small objects that exist, and leave the others to the readers."""
+        while self._existing:
+            await_, since = self._existing[0]
+            if not await_.done() and (
+                len(self._existing) > FEW
+                or not await_.session.begin_now(await_, watch=False)
+            ):
+                readers.ready(await_, since)
+            self._existing.popleft()
 
     def _settle_arrived(self, until: float, events: list[AwaitEvent] | None) -> None:
         """Settle results that have arrived, for at most a slice of time."""
@@ -261,7 +310,7 @@ class Converter:
         Return whether to look again soon: the readers have work, or Ray shuts down.
         """
         busy = readers.help_out()
-        if self._arrived:
+        if self._arrived or self._existing:
             self._receive()
         for session in list(self._pending):
             if session.is_current():
@@ -306,69 +355,3 @@ def converter_of(loop: asyncio.AbstractEventLoop) -> Converter:
     if converter is None:
         converter = _converters[id(loop)] = Converter(loop)
     return converter
-
-
-def as_future(ref: ObjectRef[T], *, cancel_task: bool = False) -> asyncio.Future[T]:
-    """Return an `asyncio.Future` for the value of a ref.
-
-    The object is fetched and deserialised on another thread, once for each call: two
-    awaiters never share a value. Call it on the loop's own thread; from another thread
-    use `asyncio.run_coroutine_threadsafe`.
-
-    Parameters
-    ----------
-    ref : ray.ObjectRef
-        Of the connected session, local or Ray Client.
-    cancel_task : bool, default False
-        Whether cancelling the future also cancels the Ray task (`ray.cancel(ref)`). By
-        default the task keeps running, as with Ray's own await.
-
-    Returns
-    -------
-    asyncio.Future
-        Of the running loop or, without one, of the thread's current loop, which is made
-        if there is none. It fails with the task's error as `ray.get` raises it, or with
-        `UnknownRefError`, `SessionEndedError` or `ClientDisconnectedError` where Ray's
-        own await would never end.
-
-    Raises
-    ------
-    TypeError
-        If `ref` is not a ref.
-    RayNotInitializedError
-        If no Ray session is connected.
-    RuntimeError
-        If the loop is closed, or if a thread other than the main one has no loop.
-
-    Examples
-    --------
-    >>> @ray.remote
-    ... def double(n):
-    ...     return 2 * n
-    >>> future = as_future(double.remote(4))
-    >>> await asyncio.wait_for(future, timeout=60)
-    8
-    """
-    return converter_of(current_loop()).convert(ref, cancel_task=cancel_task)
-
-
-def current_loop() -> asyncio.AbstractEventLoop:
-    """Return the running loop or, without one, the thread's current loop.
-
-    A main thread without a loop gets a new one on every Python version;
-    `asyncio.get_event_loop()` no longer makes one in 3.14.
-    """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            return asyncio.get_event_loop_policy().get_event_loop()
-        except RuntimeError:
-            if threading.current_thread() is not threading.main_thread():
-                raise
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        return loop

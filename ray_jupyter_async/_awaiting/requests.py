@@ -44,6 +44,13 @@ class Session(Protocol):
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
         """Start to fetch the objects of awaits; on a reader thread."""
 
+    def begin_now(self, await_: Await, *, watch: bool) -> bool:
+        """Begin one await on the loop's thread; return False if a reader has to.
+
+        Never blocks, and runs no code of the user's. A small value is delivered at
+        once, and with `watch` a pending object is watched.
+        """
+
     def load(self, ref: Ref, raw: Any) -> Any:
         """Deserialise an object that `begin` has read; return errors as values."""
 
@@ -105,6 +112,9 @@ class Keeper(Protocol):
 
     def deliver(self, await_: Pending, value: Any, error: Any) -> None:
         """Queue a result. Thread-safe."""
+
+    def exists(self, await_: Await, since: float) -> None:
+        """Take an await whose object exists, awaited since a time. Thread-safe."""
 
     def settle_now(self, await_: Await) -> bool:
         """Complete an await now if its object is ready; on the loop's thread."""

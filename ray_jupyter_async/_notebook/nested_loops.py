@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from IPython.core.getipython import get_ipython
 from ray import ObjectRef
 
-from .._awaiting.converter import as_future
+from .._awaiting.as_future import as_future
 from .._awaiting.patching.blocking_loop import can_serve, serve
 from .._awaiting.patching.blocking_tasks import can_step, step_to_end
 from .._display.plain_text import print_text

@@ -31,6 +31,12 @@ Raw: TypeAlias = Any
 HAS_ON_READY = hasattr(ObjectRef, "_on_ready")
 
 
+#: Metadata of values that Ray stores without pickle: msgpack, and bytes.
+_MSGPACK, _BYTES = b"XLANG", b"RAW"
+#: Bytes up to which an object counts as small.
+SMALL_BYTES = 8192
+
+
 class ObjectReader:
     """Readiness and raw bytes of one local session's objects.
 
@@ -51,6 +57,9 @@ class ObjectReader:
         parameters = inspect.signature(self._context.deserialize_objects).parameters
         # From about 2.46 a third argument carries out-of-band tensors.
         self._tensors: tuple[dict[str, Any], ...] = ({},) if len(parameters) > 2 else ()
+
+        # Seen in 2.40.0 and 2.60.0. Answers from this process's own memory in 1 us.
+        self._locate: Any = getattr(core, "get_local_object_locations", None)
 
     @property
     def closed(self) -> bool:
@@ -91,6 +100,34 @@ class ObjectReader:
         if not all(raw[1] for raw in raws):
             raise GetTimeoutError("Ray has not read all of these objects")
         return raws
+
+    def read_small(self, ref: Ref) -> Raw | None:
+        """Read a small object that is in this process's memory; None if it is pending.
+
+        Never blocks, so that an event loop may call it. All other objects are behind a
+        call to the raylet, which may be slow or not answer at all: for these, and for
+        refs of other owners, it raises LookupError.
+        """
+        if self._locate is None:
+            raise LookupError
+        with self._gate:
+            found = self._locate([ref])[ref]
+            size = found["object_size"]
+            if size is None:
+                return None
+            if size > SMALL_BYTES or found["node_ids"] or found["did_spill"]:
+                raise LookupError
+            raw = self._core.get_objects([ref], *self._task_id, 0)[0]
+        if not raw[1]:
+            raise LookupError
+        return raw
+
+    def load_plain(self, raw: Raw) -> Any:
+        """Return the value of an object that `is_plain`; runs no user code."""
+        if raw[1] == _BYTES:
+            return b"" if raw[0] is None else raw[0].to_pybytes()
+        # As `deserialize_objects`, which takes twice the time; private, 2.40 to 2.60.
+        return self._context._deserialize_msgpack_data(raw[0], [raw[1]])
 
     def load(self, ref: Ref, raw: Raw) -> Any:
         """Deserialise one object; an error object is returned, not raised.
@@ -249,6 +286,11 @@ def errors_among(raws: Sequence[Raw]) -> list[int]:
     The metadata of an error begin with its number, those of values with a word.
     """
     return [i for i, raw in enumerate(raws) if raw[1][:1].isdigit()]
+
+
+def is_plain(raw: Raw) -> bool:
+    """Whether loading an object that was read runs no code of a user's."""
+    return raw[1] in (_MSGPACK, _BYTES) and (len(raw) < 3 or raw[2] is None)
 
 
 def size_of(raw: Raw) -> int:

@@ -11,7 +11,7 @@ from ray import ObjectRef
 from ray.exceptions import GetTimeoutError
 
 from ..arguments import check_timeout, refs_of, spread
-from ..converter import as_future, current_loop
+from ..as_future import as_future, current_loop
 from ..fetch.pool import readers
 from ..fetch.sessions import all_local, not_a_ref
 from ..many.gathered import Gathering

@@ -19,7 +19,7 @@ from typing import (
 import ray
 
 from ..arguments import check_limit
-from ..converter import as_future
+from ..as_future import as_future
 from ..fetch.pool import readers
 from ..fetch.sessions import require_session, shown
 from ..many.flow import Flow

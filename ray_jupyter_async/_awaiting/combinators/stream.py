@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ray import ObjectRefGenerator
 
 from ..arguments import check_limit
-from ..converter import as_future
+from ..as_future import as_future
 from ..fetch.sessions import not_a_ref
 from ..many.flow import Flow
 

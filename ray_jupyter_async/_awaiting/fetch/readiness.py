@@ -93,7 +93,7 @@ class Readiness:
 
 
 class _WhenReady:
-    """Callback for Ray when an object exists: passes its await to the readers."""
+    """Callback for Ray when an object exists: passes its await on."""
 
     # Holds the await weakly, because Ray keeps the callback until the object exists,
     # and an await of a closed loop must be collectable before. A closure would take
@@ -111,7 +111,7 @@ class _WhenReady:
         if await_ is not None:
             await_.unwatch = None
             if not await_.done():
-                readers.ready(await_, self._since)
+                await_.keeper.exists(await_, self._since)
 
 
 def _lanes(

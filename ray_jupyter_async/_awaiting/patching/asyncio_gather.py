@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ray import ObjectRef
 
 from ..._replaced import Link, replaced
-from ..converter import as_future
+from ..as_future import as_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

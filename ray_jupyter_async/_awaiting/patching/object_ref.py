@@ -21,7 +21,7 @@ from ray import ObjectRef
 from ..._ray_api.ref_type import ref_methods
 from ..._replaced import Link, replaced, wraps
 from ...errors import PatchWarning
-from ..converter import as_future
+from ..as_future import as_future
 from . import asyncio_gather
 
 _NAME = "as_future"
