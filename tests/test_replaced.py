@@ -35,6 +35,9 @@ from ray import cancel as early_cancel  # isort: skip
 from ray import get as early_get  # isort: skip
 from ray import wait as early_wait  # isort: skip
 
+#: The name of the function that `asyncio.gather` calls, in its own code.
+CALLED = next(filter(asyncio_gather._is_called, asyncio_gather._NAMES))
+
 PLACES = {
     "get": lambda: ray.get,
     "wait": lambda: ray.wait,
@@ -43,9 +46,7 @@ PLACES = {
     "the submission of a method": lambda: ray.actor.ActorMethod._remote,
     "as_future": lambda: ray.ObjectRef.as_future,
     "future": lambda: ray.ObjectRef.future,
-    "the function that gather calls": lambda: getattr(
-        asyncio.tasks, next(filter(asyncio_gather._is_called, asyncio_gather._NAMES))
-    ),
+    "the function that gather calls": lambda: getattr(asyncio.tasks, CALLED),
 }
 
 # Of a process that has no ray_jupyter_async, as workers elsewhere.

@@ -46,7 +46,7 @@ T = TypeVar("T")
 #: Seconds of delivery after which the loop gets a turn for something else.
 SLICE_SECONDS = 0.004
 #: Pending awaits up to which each is served at once; more are served in batches.
-FEW = 16
+FEW = 8
 #: Seconds between two checks that the session is connected.
 SESSION_SECONDS = 0.25
 #: Seconds between two checks of readers that have work, see `Readers.help_out`.
@@ -69,6 +69,8 @@ class Converter:
         #: Awaits whose objects exist, and since when they were awaited.
         self._existing: deque[tuple[Await, float]] = deque()
         self._woken = False
+        #: Whether results are being settled; a receiver of one may begin more awaits.
+        self._receiving = False
         #: When this turn of the loop has given enough time to awaits that begin.
         self._enough = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -89,8 +91,7 @@ class Converter:
             cancel_task=cancel_task,
             loop=self.loop,
         )
-        if not self._begin_now(future):
-            self.take([future])
+        self.take([future])
         return future
 
     def _begin_now(self, await_: Await) -> bool:
@@ -103,7 +104,7 @@ class Converter:
             self.loop.call_soon(self._next_turn, context=self._context)
         if not await_.session.begin_now(await_, watch=self._are_few(await_)):
             return False
-        if self._arrived:
+        if self._arrived and not self._receiving:
             self._receive()
         if not await_.done():
             self.watch_over(await_)
@@ -125,7 +126,15 @@ class Converter:
             self._due.popleft()()
 
     def take(self, awaits: Sequence[Await]) -> None:
-        """Hand awaits to the readers in the loop's next turn."""
+        """Begin few awaits at once; hand others to the readers in the next turn."""
+        if len(awaits) <= FEW:
+            awaits = [
+                await_
+                for await_ in awaits
+                if not await_.done() and not self._begin_now(await_)
+            ]
+        if not awaits:
+            return
         if not self._collected:
             self.soon(self._hand_over)
         self._collected += awaits
@@ -215,12 +224,14 @@ class Converter:
 
     def _receive(self) -> None:
         self._woken = False
+        self._receiving = True
         until = time.monotonic() + SLICE_SECONDS
         events: list[AwaitEvent] = []
         try:
             self._read_existing()
             self._settle_arrived(until, events if observed() else None)
         finally:
+            self._receiving = False
             # In any case: these awaits are settled and leave no other trace.
             if events:
                 emit(events)

@@ -22,10 +22,12 @@ def _functions():
     return {name: vars(asyncio.tasks).get(name) for name in asyncio_gather._NAMES}
 
 
+#: The name of the function that `gather` calls, in its own code.
+(CALLED,) = filter(asyncio_gather._is_called, asyncio_gather._NAMES)
+
+
 def _called():
-    """Return the function that `gather` calls."""
-    (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
-    return getattr(asyncio.tasks, name)
+    return getattr(asyncio.tasks, CALLED)
 
 
 def test_refs_make_no_tasks(ray_session, gate):
@@ -148,21 +150,20 @@ def test_public_ensure_future_stays_and_pickles(ray_session):
 
 
 def test_replacement_of_another_library_stays(ray_session, monkeypatch):
-    (name,) = (name for name in _functions() if asyncio_gather._is_called(name))
-    asyncios = getattr(asyncio.tasks, name)
+    asyncios = getattr(asyncio.tasks, CALLED)
 
     def theirs(given, *, loop=None):
         return asyncios(given, loop=loop)
 
-    monkeypatch.setattr(asyncio.tasks, name, theirs)
+    monkeypatch.setattr(asyncio.tasks, CALLED, theirs)
     with patched():
-        assert getattr(asyncio.tasks, name) is theirs
+        assert getattr(asyncio.tasks, CALLED) is theirs
 
-    monkeypatch.setattr(asyncio.tasks, name, asyncios)
+    monkeypatch.setattr(asyncio.tasks, CALLED, asyncios)
     patch()
-    monkeypatch.setattr(asyncio.tasks, name, theirs)
+    monkeypatch.setattr(asyncio.tasks, CALLED, theirs)
     unpatch()
-    assert getattr(asyncio.tasks, name) is theirs
+    assert getattr(asyncio.tasks, CALLED) is theirs
 
 
 def test_replaced_gather_awaits_refs_by_tasks(ray_session, monkeypatch):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..requests import Part
 
 #: From this many refs on, a sweep is worth the turn of the loop that its report takes.
-FEWEST_TO_SWEEP = 32
+FEWEST_TO_SWEEP = 9
 
 
 class Gathering(asyncio.Future[list[Any]]):
