@@ -14,6 +14,7 @@ from .._display.terminal import is_screen, script
 from .._display.widget.arrival import KeptWidgets
 from .._display.widget.display import CellDisplay
 from .._ray_api.connection import forget_connection
+from .._ray_api.signal_checks import SignalChecks
 from .._tracking.instrumentation import Tracking
 from .._tracking.retries import Retries
 from . import magics
@@ -96,6 +97,7 @@ class Extension:
     view : ClusterView
     tasks : RunningTasks
     interrupts : Interrupts
+    signal_checks : SignalChecks
     interrupted : InterruptedCells
     """
 
@@ -118,6 +120,7 @@ class Extension:
         self._loops = NestedLoops()
         self._cells = RunningCells(shell, self._cell_started, self._cell_ended)
         self.interrupts = Interrupts(shell)
+        self.signal_checks = SignalChecks()
         self.interrupted = InterruptedCells(
             shell,
             self.config,
@@ -154,10 +157,13 @@ class Extension:
                 self.view,
                 self.tasks,
                 self.interrupts,
+                self.signal_checks,
                 self.interrupted,
             )
             undo.callback(magics.register(self.shell, parts))
             self._add_config(undo)
+            undo.callback(self.signal_checks.uninstall)
+            self.signal_checks.install()
             undo.callback(self.interrupts.detach)
             self.interrupts.attach()
             undo.callback(self.interrupted.detach)

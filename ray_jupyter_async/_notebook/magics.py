@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .._ray_api.signal_checks import SignalChecks
     from .._tracking.cluster.poller import ClusterView
     from .._tracking.cluster.running_tasks import RunningTask, RunningTasks
     from .._tracking.tracker import Tracker
@@ -42,6 +43,12 @@ argument: Callable[..., Callable[[_Method], _Method]] = _untyped.argument
 magic_arguments: Callable[..., Callable[[_Method], _Method]] = _untyped.magic_arguments
 parse_argstring: Callable[..., Any] = _untyped.parse_argstring
 
+_LOOKS = {
+    "often": "in ray.get within 0.1 s",
+    "seldom": "in ray.get within 1 s",
+    "yours": "in ray.get as often as your setting of Ray says",
+}
+
 _PACKAGES = ("ray-jupyter-async", "ray", "ipython", "ipykernel", "nest-asyncio2")
 
 
@@ -53,6 +60,7 @@ class Parts(NamedTuple):
     view: ClusterView
     tasks: RunningTasks
     interrupts: Interrupts
+    signal_checks: SignalChecks
     interrupted: InterruptedCells
 
 
@@ -184,7 +192,7 @@ def _status(parts: Parts) -> list[tuple[str, str]]:
         ),
         ("Ray", _connection(parts)),
         ("refs", ", ".join(f"{number:,} {what}" for what, number in counts.items())),
-        ("Stop", parts.interrupts.status),
+        ("Stop", f"{parts.interrupts.status}; {_LOOKS[parts.signal_checks.state]}"),
         ("nested loops", nested() or "none"),
         (
             "configuration",
