@@ -18,7 +18,14 @@ from ._awaiting.combinators.gather import gather, get
 from ._awaiting.combinators.map import map as map  # noqa: A004
 from ._awaiting.combinators.stream import stream
 from ._awaiting.combinators.wait import wait
-from ._awaiting.patching.object_ref import is_patched, patch, patched, unpatch
+from ._awaiting.patching.object_ref import (
+    is_patched,
+    on_patch,
+    patch,
+    patched,
+    unpatch,
+)
+from ._display.marimo import cells as marimo_cells
 from ._requirements import require_notebook
 from .errors import (
     ClientDisconnectedError,
@@ -37,6 +44,8 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 __version__ = version("ray-jupyter-async")
+
+on_patch.append(marimo_cells.start)
 
 # Without `map`: `from ray_jupyter_async import *` must not shadow the builtin.
 __all__ = [
@@ -84,8 +93,8 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     Raises
     ------
     RuntimeError
-        Outside a cell, or before `%load_ext ray_jupyter_async`; in a script, outside
-        `terminal_progress`.
+        Outside a cell, or before `%load_ext ray_jupyter_async`, which marimo does not
+        need; in a script, outside `terminal_progress`.
     TypeError
         If one of them is not a ref.
     RayNotInitializedError
@@ -108,8 +117,9 @@ def progress(refs: Iterable[ObjectRef[Any]] | None = None) -> None:
     """
     from ._display.terminal.script import show_progress
 
-    if show_progress(refs):
+    if marimo_cells.show_progress(refs) or show_progress(refs):
         return
+    marimo_cells.check_elsewhere()
     require_notebook("progress() in a notebook")
     from ._notebook.extension import progress as show
 
@@ -125,8 +135,11 @@ def take_retried() -> list[ObjectRef[Any]]:
     Raises
     ------
     RuntimeError
-        Before `%load_ext ray_jupyter_async`, and in a script.
+        Before `%load_ext ray_jupyter_async`, except in marimo, and in a script.
     """
+    refs = marimo_cells.take_retried()
+    if refs is not None:
+        return refs
     require_notebook("take_retried()")
     from ._notebook.extension import take_retried as take
 

@@ -143,6 +143,10 @@ class Pump:
         """Show a cell's progress again in the next round, changed or not."""
         self._inbox.put(Look(cell_id))
 
+    def forget(self, cell_id: Hashable) -> None:
+        """Show nothing more of a cell; its display stays as it is."""
+        self._known.pop(cell_id, None)
+
     def call(self, function: Callable[[], None]) -> None:
         """Run a function on the pump's thread, soon."""
         self._inbox.put(Call(function))

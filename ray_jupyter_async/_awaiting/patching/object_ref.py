@@ -26,6 +26,9 @@ from . import asyncio_gather
 
 _NAME = "as_future"
 
+#: Called after each `patch()`, also where it has failed.
+on_patch: list[Callable[[], object]] = []
+
 _lock = threading.Lock()
 _depth = 0
 _installed = ExitStack()
@@ -37,6 +40,9 @@ def patch() -> bool:
     Calls are counted: each is undone by one `unpatch()`, and the last `unpatch()`
     restores Ray's own await.
 
+    In a marimo notebook, submitted tasks are tracked from the first call on, so that
+    `progress` knows their names.
+
     Returns
     -------
     bool
@@ -45,10 +51,12 @@ def patch() -> bool:
     """
     global _depth
     with _lock:
-        if _depth == 0 and not _install():
-            return False
-        _depth += 1
-        return True
+        done = _depth > 0 or _install()
+        if done:
+            _depth += 1
+    for call_back in on_patch:
+        call_back()
+    return done
 
 
 def unpatch() -> None:

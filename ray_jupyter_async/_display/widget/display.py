@@ -60,6 +60,8 @@ class CellDisplay:
         Runs a function on the pump's thread soon; called on any thread.
     kept
         Holds the widget until a page has acknowledged the static form.
+    show_first
+        Shows the widget for the first time, with an id by which it is found again.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class CellDisplay:
         retries: Retries | None = None,
         call: Callable[[Callable[[], None]], None] = lambda function: function(),
         kept: KeptWidgets | None = None,
+        show_first: Callable[[ProgressWidget, str], None] | None = None,
     ) -> None:
         self._cell = cell
         self._tracker = tracker
@@ -78,6 +81,7 @@ class CellDisplay:
         self._claim_outputs = claim_outputs
         self._call = call
         self._kept = kept or KeptWidgets()
+        self._show_first = show_first or _show_output
         # A copy: a context cannot be entered twice at a time.
         self._context = cell.context.copy()
         self._display_id = f"ray-jupyter-async-{uuid.uuid4().hex}"
@@ -226,7 +230,7 @@ class CellDisplay:
         if self._displayed:
             _update_display(widget, display_id=self._display_id)
         else:
-            _display(widget, display_id=self._display_id)
+            self._show_first(widget, self._display_id)
             self._displayed = True
         return widget
 
@@ -324,6 +328,10 @@ class CellDisplay:
 
     def _renewed(self, _request: Request, _progress: CellProgress) -> None:
         """Do no more than renew the view, as for every request."""
+
+
+def _show_output(widget: ProgressWidget, display_id: str) -> None:
+    _display(widget, display_id=display_id)
 
 
 #: What the pump's thread does for each of `REQUESTS`.

@@ -1,0 +1,1 @@
+"""Progress in marimo, whose cells run without IPython and without hooks of ours."""
