@@ -67,21 +67,36 @@ import marimo
 app = marimo.App()
 
 @app.cell
-async def _():
+def _():
     import ray_jupyter_async as rja
+    rja.patch()
 {setup}
-    with rja.patched():
-        refs = [train.remote(number) for number in range(6)]
-        values = await asyncio.gather(*refs)
-    try:
-        rja.progress(refs)
-    except RuntimeError:
-        shown = sum(values)
-    shown
+    return asyncio, rja, train
+
+@app.cell
+def _(rja, train):
+    refs = [train.remote(number) for number in range(40)]
+    rja.progress(refs)
+    return (refs,)
+
+@app.cell
+async def _(asyncio, refs):
+    values = await asyncio.gather(*refs, return_exceptions=True)
     return
 
 if __name__ == "__main__":
     app.run()
+"""
+#: Cells run when the page opens.
+MARIMO_SETTINGS = """
+[tool.marimo.runtime]
+auto_instantiate = true
+"""
+#: Where there is no cell.
+MARIMO_SCRIPT = """
+import marimo
+import ray_jupyter_async
+ray_jupyter_async.progress([])
 """
 HALF = re.compile(r"\b1\d of (24|40) refs done")
 
@@ -166,12 +181,38 @@ def nbclassic(folder: Path) -> None:
 
 
 def marimo(folder: Path) -> None:
-    """Await refs in a marimo cell, within `patched`."""
+    """Show and interrupt a display in marimo's editor, and show one in its app."""
     setup = "\n".join(f"    {line}" for line in RAY.splitlines())
     (folder / "cells.py").write_text(MARIMO.replace("{setup}", setup))
-    command = ("marimo", "run", "cells.py", "--headless", "--no-token")
-    with serving(folder, *command) as url, page_at(url) as page:
-        page.get_by_text("15", exact=True).wait_for()
+    (folder / "pyproject.toml").write_text(MARIMO_SETTINGS)
+    options = ("cells.py", "--headless", "--no-token")
+    with serving(folder, "marimo", "edit", *options) as url, page_at(url) as page:
+        page.set_viewport_size({"width": 900, "height": 760})
+        display = page.locator(".rja-progress")
+        display.get_by_text(HALF).wait_for()
+        keep(page, "marimo")
+        # It ends the cell that awaits; the display is live in the one above.
+        page.get_by_test_id("interrupt-button").click()
+        page.get_by_text("This cell was interrupted").wait_for()
+        display.get_by_text(re.compile("running")).wait_for()
+        display.get_by_role("button", name="Cancel all").click()
+        display.get_by_text(re.compile(r"\d+ cancelled$")).first.wait_for()
+        # A new run of the cell has a new display, and the cell below it awaits.
+        page.locator(".cm-content").nth(1).click()
+        page.keyboard.press("Control+Enter")
+        display.get_by_text(HALF).wait_for()
+        display.get_by_text("39 of 40 refs done, 1 failed").first.wait_for()
+        assert display.count() == 1
+        display.locator(".rja-toggle").click()
+        display.get_by_role("tab", name="Errors").click()
+        display.get_by_text("no data for 7").first.wait_for()
+    with serving(folder, "marimo", "run", *options) as url, page_at(url) as page:
+        display = page.locator(".rja-progress")
+        display.get_by_text(HALF).wait_for()
+        display.get_by_text("39 of 40 refs done, 1 failed").first.wait_for()
+    script = [sys.executable, "-c", MARIMO_SCRIPT]
+    ended = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert "under a running cell of a marimo notebook" in ended.stderr, ended.stderr
 
 
 def console(folder: Path) -> None:

@@ -48,7 +48,7 @@ def is_closed(widget: Any) -> bool:
 
 
 class _Output:
-    """An output that notes whether it is shown: `append` does nothing without a cell."""
+    """An output that notes whether it is shown: without a cell, `append` is a no-op."""
 
     def __init__(self, widget: Any) -> None:
         self._widget = widget
