@@ -19,7 +19,7 @@ import sys
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -141,9 +141,9 @@ def page_at(url: str) -> Iterator[Page]:
         browser.close()
 
 
-def keep(page: Page, name: str) -> None:
-    """Write a picture of what the page shows."""
-    image = Image.open(BytesIO(page.screenshot()))
+def keep(page: Page, name: str, **options: Any) -> None:
+    """Write a picture of what the page shows, with options of `Page.screenshot`."""
+    image = Image.open(BytesIO(page.screenshot(**options)))
     IMAGES.mkdir(parents=True, exist_ok=True)
     image.convert("RGB").save(IMAGES / f"{name}.webp", quality=80)
 
@@ -190,7 +190,11 @@ def marimo(folder: Path) -> None:
         page.set_viewport_size({"width": 900, "height": 760})
         display = page.locator(".rja-progress")
         display.get_by_text(HALF).wait_for()
-        keep(page, "marimo")
+        # Without the first cell.
+        code = page.locator(".cm-content").nth(1)
+        top = code.evaluate("e => e.getBoundingClientRect().top")
+        below = {"x": 90, "y": top - 20, "width": 740, "height": 240}
+        keep(page, "marimo", clip=below)
         # It ends the cell that awaits; the display is live in the one above.
         page.get_by_test_id("interrupt-button").click()
         page.get_by_text("This cell was interrupted").wait_for()

@@ -173,6 +173,20 @@ def test_with_an_endless_delay_only_progress_asked_for_is_shown(start_pump):
     assert "unasked" not in cells.displays
 
 
+def test_a_forgotten_cell_shows_nothing_more(cells):
+    cells.awaited()
+    display = cells.display()
+    cells.pump.forget("cell")
+    cells.start("other")
+    cells.awaited(b"2", cell="other")
+    other = cells.display("other")  # of a round after it
+    shown = len(display.shown)
+    cells.settled()
+    cells.settled(b"2", cell="other")
+    poll(lambda: other.shown[-1][1].settled, what="a round with both changes")
+    assert len(display.shown) == shown
+
+
 def test_changes_are_shown(cells):
     cells.awaited(b"1")
     cells.awaited(b"2")

@@ -36,6 +36,8 @@ def show_progress(refs: Iterable[Ref] | None) -> bool:
     """Show refs as `ray_jupyter_async.progress` does; False outside marimo's cells."""
     if not host.runs_cells():
         return False
+    if not host.runs_now():
+        raise RuntimeError(host.NO_CELL)
     require_notebook("progress() in a notebook")
     _started().show(None if refs is None else list(refs))
     return True
@@ -82,8 +84,6 @@ class Cells:
         # Blocking calls are not looked for: their cell is not known.
         self._pump = Pump(self._tracker, self._display_of, self._tracking.view)
         self._tracking.install()
-        self._tracking.view.start()
-        self._pump.start()
 
     def show(self, refs: list[Ref] | None) -> None:
         """Show refs under the running cell."""
@@ -106,6 +106,10 @@ class Cells:
         # Here, because marimo knows the thread that runs a cell, and no other.
         display.show(progress)
         self._displays[cell.id] = display
+        with _lock:
+            # No-ops from the second display on.
+            self._tracking.view.start()
+            self._pump.start()
         self._pump.cell_started(cell)
         self._pump.show_at_once(cell.id)
 

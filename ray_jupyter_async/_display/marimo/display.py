@@ -30,11 +30,6 @@ class MarimoDisplay:
         As for `CellDisplay`.
     wake, call
         As for `CellDisplay`.
-
-    Raises
-    ------
-    RuntimeError
-        By the first `show`, if no cell runs.
     """
 
     def __init__(
@@ -87,6 +82,4 @@ class MarimoDisplay:
 
     def _append(self, widget: ProgressWidget, _display_id: str) -> None:
         self._widget = widget
-        if not host.append_output(widget):
-            widget.close()
-            raise RuntimeError(host.NO_CELL)
+        host.append_output(widget)

@@ -1,7 +1,8 @@
 """marimo's API: whether a cell of it runs here, and what the cell shows.
 
 marimo is never imported: where its cells run, it is loaded. Seen in marimo 0.25.2, all
-of it public but `is_closed`. Without `running_in_notebook`, no cell counts as one.
+of it public but what `runs_now` and `is_closed` look at. Without `running_in_notebook`,
+no cell counts as one.
 """
 
 from __future__ import annotations
@@ -32,28 +33,26 @@ def is_loaded() -> bool:
     return "marimo" in sys.modules and shell is None
 
 
-def append_output(widget: Any) -> bool:
-    """Show a widget below what the running cell shows; False if no cell runs."""
-    output = _Output(widget)
-    sys.modules["marimo"].output.append(output)
-    return output.is_shown
+def runs_now() -> bool:
+    """Whether a cell runs now, so that output has a place.
+
+    For a thread for which `runs_cells` holds. True where this cannot be known: marimo
+    then raises an error of its own, or shows nothing.
+    """
+    context = getattr(sys.modules.get("marimo._runtime.context"), "get_context", None)
+    if context is None:
+        return True
+    return getattr(context(), "execution_context", context) is not None
+
+
+def append_output(widget: Any) -> None:
+    """Show a widget below what the running cell shows."""
+    sys.modules["marimo"].output.append(widget)
 
 
 def is_closed(widget: Any) -> bool:
     """Whether marimo has closed a widget, because its cell was run again or deleted.
 
-    False where the flag is gone: updates then go to a page that ignores them.
+    False where the flag is gone: the display is then updated until all has settled.
     """
     return bool(getattr(widget.comm, "_closed", False))
-
-
-class _Output:
-    """An output that notes whether it is shown: without a cell, `append` is a no-op."""
-
-    def __init__(self, widget: Any) -> None:
-        self._widget = widget
-        self.is_shown = False
-
-    def _display_(self) -> Any:
-        self.is_shown = True
-        return self._widget
