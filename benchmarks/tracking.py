@@ -14,7 +14,7 @@ from ray.actor import ActorMethod
 from ray.remote_function import RemoteFunction
 
 from ray_jupyter_async._awaiting.events import AwaitEvent, Outcome
-from ray_jupyter_async._ray_api.submit_hook import note_call
+from ray_jupyter_async._ray_api.hooks.submit_hook import note_call
 from ray_jupyter_async._replaced import calls_noted
 from ray_jupyter_async._tracking.sources.submissions import Submissions
 from ray_jupyter_async._tracking.tracker import Tracker

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from harness.rays import RAY_INIT, run_script
-from ray_jupyter_async._ray_api import signal_checks
-from ray_jupyter_async._ray_api.signal_checks import SignalChecks
+from ray_jupyter_async._ray_api.hooks import signal_checks
+from ray_jupyter_async._ray_api.hooks.signal_checks import SignalChecks
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 SCRIPT = f"""
 import os, signal, statistics, threading, time, warnings
 import ray
-from ray_jupyter_async._ray_api.signal_checks import SignalChecks
+from ray_jupyter_async._ray_api.hooks.signal_checks import SignalChecks
 
 def init(**options):
     {RAY_INIT.replace("ray.init(", "ray.init(**options, ")}

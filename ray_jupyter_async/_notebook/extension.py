@@ -14,7 +14,7 @@ from .._display.terminal import is_screen, script
 from .._display.widget.arrival import KeptWidgets
 from .._display.widget.display import CellDisplay
 from .._ray_api.connection import forget_connection
-from .._ray_api.signal_checks import SignalChecks
+from .._ray_api.hooks.signal_checks import SignalChecks
 from .._tracking.instrumentation import Tracking
 from .._tracking.retries import Retries
 from . import magics

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .._ray_api.signal_checks import SignalChecks
+    from .._ray_api.hooks.signal_checks import SignalChecks
     from .._tracking.cluster.poller import ClusterView
     from .._tracking.cluster.running_tasks import RunningTask, RunningTasks
     from .._tracking.tracker import Tracker

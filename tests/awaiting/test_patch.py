@@ -14,8 +14,8 @@ from harness.loops import run
 from ray_jupyter_async import PatchWarning, is_patched, patch, patched, unpatch
 from ray_jupyter_async import patch as patch_function
 from ray_jupyter_async._awaiting.future import RefFuture
-from ray_jupyter_async._ray_api import ref_type
-from ray_jupyter_async._ray_api.ref_type import ref_methods
+from ray_jupyter_async._ray_api.hooks import ref_type
+from ray_jupyter_async._ray_api.hooks.ref_type import ref_methods
 
 patch_module = sys.modules[patch_function.__module__]
 

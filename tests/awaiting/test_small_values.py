@@ -97,10 +97,13 @@ def test_ready_plain_value_needs_no_reader(actor, value):
 
 
 @pytest.mark.skipif(not HAS_ON_READY, reason="oldest Ray: readiness is polled for")
-def test_awaited_method_needs_no_reader(actor):
+def test_awaited_method_needs_no_reader(actor, gate):
     async def main():
-        # An owner has to be looked up once, by a reader.
-        assert await as_future(actor.echo.remote(1)) == 1
+        # The owner of a pending ref has to be looked up once, by a reader.
+        pending = as_future(gate.hold(1))
+        assert not pending.done()
+        gate.open()
+        assert await pending == 1
         await without_readers()
         assert await as_future(actor.echo.remote("text")) == "text"
         assert not readers_running()

@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import GetTimeoutError
 
 from ..._ray_api.core_worker import connected_core, core_of_process
-from ..._ray_api.objects import HAS_ON_READY, ObjectReader, is_plain, size_of
+from ..._ray_api.objects import ObjectReader, size_of
 from ..._ray_api.shutdown_gate import ClosedError
 from ...errors import SessionEndedError, UnknownRefError
 from ..error_text import VALUE, Description, describe_text
@@ -17,6 +17,7 @@ from ..events import announce, emit, known, observed
 from ..requests import Need
 from ..steering import raisable
 from ..task_errors import error_of, errors_of
+from .at_once import AtOnce
 from .pool import readers
 from .readiness import Group, Readiness
 
@@ -42,6 +43,7 @@ class LocalSession:
         self._readiness = Readiness(self, self.objects)
         #: Owners (serialised addresses) known to be of this cluster.
         self._owners: set[bytes] = set()
+        self._at_once = AtOnce(self.objects, self._readiness, self._owners)
 
     def is_current(self) -> bool:
         """Whether Ray is connected to this session."""
@@ -72,41 +74,8 @@ class LocalSession:
         )
 
     def begin_now(self, await_: Await, *, watch: bool) -> bool:
-        """Begin one await on the loop's thread; return False if a reader has to.
-
-        Never blocks and runs no code of the user's: what pickle made is left to the
-        readers, as are objects outside this process and refs of an unknown owner.
-        """
-        ref = await_.ref
-        if ref is None or await_.need is not Need.VALUE:
-            return False
-        try:
-            raw = self.objects.read_small(ref)
-            if raw is None:
-                return watch and self._watch_now(await_, ref)
-            self._announce(await_, ref)
-            await_.size = size_of(raw)
-            if is_plain(raw):
-                await_.keeper.deliver(await_, self.objects.load_plain(raw), None)
-            else:
-                readers.loaded_soon(await_, ref, raw)
-                readers.load_soon()
-        except Exception:  # a reader raises it again, if it is not about this attempt
-            return False
-        return True
-
-    def _watch_now(self, await_: Await, ref: Ref) -> bool:
-        if not HAS_ON_READY or self.objects.owner(ref) not in self._owners:
-            return False
-        self._announce(await_, ref)
-        await_.known = True
-        self._readiness.watch([Group(ref, [await_])], Need.VALUE)
-        return True
-
-    def _announce(self, await_: Await, ref: Ref) -> None:
-        if await_.key is None:
-            await_.key = ref.binary()
-            announce([await_])
+        """Begin one await on the loop's thread; return False if a reader has to."""
+        return self._at_once.begin(await_, watch=watch)
 
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
         """Read the ready objects, watch the others; on a reader thread.

@@ -18,7 +18,7 @@ from typing import Any
 
 from ray import ObjectRef
 
-from ..._ray_api.ref_type import ref_methods
+from ..._ray_api.hooks.ref_type import ref_methods
 from ..._replaced import Link, replaced, wraps
 from ...errors import PatchWarning
 from ..as_future import as_future

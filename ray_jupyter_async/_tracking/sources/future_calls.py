@@ -15,7 +15,7 @@ from ray import ObjectRef
 from ..._awaiting.events import AwaitEvent, Outcome, origin, settled
 from ..._awaiting.fetch.pool import readers
 from ..._log import logger
-from ..._ray_api.ref_type import ref_methods
+from ..._ray_api.hooks.ref_type import ref_methods
 from ..._replaced import Replacements, calls_noted
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ray import ObjectRef
 
 from ..._awaiting.events import origin
+from ..._ray_api.hooks.submit_hook import GROUP_FUNCTION, hook_submissions
 from ..._ray_api.object_ids import TASK_ID_BYTES, is_put, return_id
-from ..._ray_api.submit_hook import GROUP_FUNCTION, hook_submissions
 from ..._replaced import Replacements
 from ..bounded_dict import Recent
 from ..events import Submission
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from contextlib import ExitStack
 
-    from ..._ray_api.submit_hook import SubmitCall
+    from ..._ray_api.hooks.submit_hook import SubmitCall
 
 PUT_NAME = "ray.put"
 PLACEMENT_GROUP_NAME = "placement group"

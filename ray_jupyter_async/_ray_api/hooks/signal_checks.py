@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import ray
 from ray._private import worker as _worker_module
 
-from .._log import logger
-from .._replaced import Replacements, calls_noted
-from .._threads import start_thread
-from .core_worker import connected_core, local_implementation
+from ..._log import logger
+from ..._replaced import Replacements, calls_noted
+from ..._threads import start_thread
+from ..core_worker import connected_core, local_implementation
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray import ObjectRef
 
-from .._log import logger
-from .._replaced import calls_noted
+from ..._log import logger
+from ..._replaced import calls_noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

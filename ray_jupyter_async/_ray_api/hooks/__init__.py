@@ -1,0 +1,1 @@
+"""What this package replaces or sets in Ray itself."""
