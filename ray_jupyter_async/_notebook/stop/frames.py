@@ -123,6 +123,15 @@ def place_of(frame: FrameType | None, user_names: dict[str, object]) -> Place:
     return Place.KERNEL
 
 
+def is_at_breakpoint(frame: FrameType | None, user_names: dict[str, object]) -> bool:
+    """Whether a cell's code, from which `frame` was called, waits at a breakpoint."""
+    while frame is not None and frame.f_globals is not user_names:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == _AT_BREAKPOINT:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _waits_in(frame: FrameType | None, module: str) -> bool:
     return frame is not None and frame.f_globals.get("__name__") == module
 

@@ -24,8 +24,8 @@ from ..._interruptible import blocked_in_ray, cancellation
 from ..._replaced import replaced
 from ..._threads import start_thread
 from .cell_tasks import cancel_tasks_of
-from .debuggers import have_breakpoints_work_again
-from .frames import Place, place_of
+from .debuggers import have_breakpoints_work_again, leave_breakpoint
+from .frames import Place, is_at_breakpoint, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -214,6 +214,8 @@ class Interrupts:
         if place is Place.CELL or (place is Place.CELL_BUSY and since > _BUSY):
             self._pressed = None
             self.interrupted = self._raised = True
+            if is_at_breakpoint(frame, self._shell.user_global_ns):
+                leave_breakpoint()
             signal.default_int_handler(signum, frame)
         if place is Place.MESSAGE and (cell is None or since > _BLOCKED):
             # A cell that awaits is interrupted after this.
