@@ -18,6 +18,7 @@ from harness.client import running_client_server
 
 from . import loads
 from .display import display_table
+from .giving_up import giving_up_table
 from .measuring import Timing, measure
 from .peers import PEERS, YARDSTICK
 from .single import single_tables
@@ -59,8 +60,9 @@ async def tables(quick: bool) -> list[str]:
         )
     sections += await single_tables()
     sections.append(await _memory())
+    sections.append(await giving_up_table(5_000 if quick else 50_000))
     sections.append(tracking_table(quick))
-    print(*sections[-4:], sep="\n")
+    print(*sections[-5:], sep="\n")
     return sections
 
 

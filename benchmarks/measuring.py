@@ -79,6 +79,12 @@ async def measure(
     }
 
 
+async def measure_once(peer: Peer, refs: list[Any]) -> tuple[float, float]:
+    """Return the seconds of one run, and its longest stall in seconds."""
+    gc.collect()
+    return await _run(peer, refs, None)
+
+
 async def _run(
     peer: Peer, refs: list[Any], open_gate: Callable[[], None] | None
 ) -> tuple[float, float]:

@@ -68,6 +68,12 @@ class Converter:
         self._arrived: deque[tuple[Pending, Any, BaseException | None]] = deque()
         #: Awaits whose objects exist, and since when they were awaited.
         self._existing: deque[tuple[Await, float]] = deque()
+        #: Of awaits that were cancelled: what ends the watch, the key if it is to be
+        #: reported, the origin, and when.
+        self._given_up: deque[
+            tuple[Callable[[], None] | None, bytes | None, object | None, float]
+        ] = deque()
+        self._tidying = False
         self._woken = False
         #: Whether results are being settled; a receiver of one may begin more awaits.
         self._receiving = False
@@ -284,22 +290,34 @@ class Converter:
                 del self._pending[await_.session]
 
     def dropped(self, await_: Await, ref: Ref) -> None:
-        """Forget an await that was cancelled."""
+        """Forget an await that was cancelled.
+
+        All that takes time is left to a reader: thousands may be given up in one turn.
+        """
         self.forget(await_)
+        unwatch, await_.unwatch = await_.unwatch, None
+        key = await_.key if observed() else None
         if await_.cancel_task:
             readers.call(await_.session.cancel_task, ref)
-        if await_.key is not None and observed():
-            emit(
-                [
-                    AwaitEvent(
-                        "settled",
-                        await_.key,
-                        await_.origin,
-                        time.monotonic(),
-                        Outcome.CANCELLED,
-                    )
-                ]
-            )
+        if unwatch is None and key is None:
+            return
+        self._given_up.append((unwatch, key, await_.origin, time.monotonic()))
+        if not self._tidying:
+            self._tidying = True
+            readers.call(self._tidy)
+
+    def _tidy(self) -> None:
+        """End the watches of awaits that were given up, and report these; a reader."""
+        self._tidying = False
+        events = []
+        while self._given_up:
+            unwatch, key, origin, at = self._given_up.popleft()
+            if unwatch is not None:
+                unwatch()
+            if key is not None:
+                events.append(AwaitEvent("settled", key, origin, at, Outcome.CANCELLED))
+            readers.moved()
+        emit(events)
 
     def _look_again(self, seconds: float) -> None:
         if self._timer is not None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .requests import Need, release
+from .requests import Need
 from .steering import fail
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ class RefFuture(asyncio.Future[T]):
         if not super().cancel(msg=msg):
             return False
         assert ref is not None, "a pending future has its ref"
-        release(self)
         self.keeper.dropped(self, ref)
         return True
 

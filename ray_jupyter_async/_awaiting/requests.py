@@ -108,7 +108,7 @@ class Keeper(Protocol):
     """The methods of a converter that awaits and readers call."""
 
     def dropped(self, await_: Await, ref: Ref) -> None:
-        """Note that an await was cancelled; on the loop's thread."""
+        """Release what is held for a cancelled await; on the loop's thread."""
 
     def deliver(self, await_: Pending, value: Any, error: Any) -> None:
         """Queue a result. Thread-safe."""
@@ -227,5 +227,4 @@ class Part:
         if self._done or ref is None:
             return
         self._done = True
-        release(self)
         self.keeper.dropped(self, ref)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, final, overloa
 
 from ...errors import UnknownRefError
 from ..arguments import refs_of
+from ..converter import converter_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
-from ..many.batches import Intake
+from ..many.batches import Intake, drop_all
 from ..many.flow import Iteration
 from ..requests import Need
 
@@ -71,8 +72,7 @@ class _Inbox:
         self.intakes = []
         self.pending = 0
         parts, self.parts = self.parts, {}
-        for part in parts.values():
-            part.drop()
+        drop_all(list(parts.values()), converter_of(self.loop))
         self.arrived.clear()
         self.found.clear()
         self.wake()

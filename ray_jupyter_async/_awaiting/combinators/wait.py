@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..arguments import check_timeout, refs_of
+from ..converter import converter_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
-from ..many.batches import Intake
+from ..many.batches import Intake, drop_all
 from ..requests import Need
 from ..steering import fail
 
@@ -127,7 +128,7 @@ async def wait(
 
     loop = asyncio.get_running_loop()
     waiting = _Waiting(num_returns, loop)
-    parts: list[Part] = []
+    parts: list[Part | None] = []
     intake = Intake(
         given,
         waiting,
@@ -142,8 +143,7 @@ async def wait(
     finally:
         waiting.cancel()
         intake.stop()
-        for part in parts:
-            part.drop()
+        drop_all(parts, converter_of(loop))
     return _split(given, waiting.ready, num_returns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..._ray_api.objects import Ref
+    from ..converter import Converter
     from ..requests import Receiver, Session
 
 #: Parts made between two checks of the time.
 CHUNK = 256
+
+
+def drop_all(
+    parts: list[Part | None], converter: Converter, *, cancel_task: bool = True
+) -> None:
+    """Drop parts, for a slice of time in each turn of the loop; on its thread.
+
+    `cancel_task` only takes effect for parts that were made with it.
+    """
+    until = time.monotonic() + SLICE_SECONDS
+    while parts:
+        for part in parts[-CHUNK:]:
+            if part is not None:
+                part.cancel_task = part.cancel_task and cancel_task
+                part.drop()
+        del parts[-CHUNK:]
+        if parts and time.monotonic() > until:
+            converter.soon(partial(drop_all, parts, converter, cancel_task=cancel_task))
+            return
 
 
 class Intake:

@@ -11,7 +11,7 @@ from ray import ObjectRef
 from ..converter import converter_of
 from ..fetch.sessions import all_local, local_session_of
 from ..steering import fail
-from .batches import Intake
+from .batches import Intake, drop_all
 from .sweep import Sweep
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Gathering(asyncio.Future[list[Any]]):
             self._fill(index, None if error else other.result(), error)
 
     def _fill(self, index: int, value: Any, error: BaseException | None) -> None:
-        if self.done():
+        if self.done() or self._cancelling:
             return
         if error is not None and not self._return_exceptions:
             self._fail(error)
@@ -180,7 +180,4 @@ class Gathering(asyncio.Future[list[Any]]):
         for intake in intakes:
             intake.stop(cancel_task=cancel_task)
         parts, self._parts = self._parts, []
-        for part in parts:
-            if part is not None:
-                part.cancel_task = part.cancel_task and cancel_task
-                part.drop()
+        drop_all(parts, converter_of(self.get_loop()), cancel_task=cancel_task)

@@ -136,7 +136,6 @@ class _GatheringFuture(Gathering):
         if len(unique) < len(refs):
             numbers = {ref: number for number, ref in enumerate(unique)}
             self._places = [numbers[ref] for ref in refs]
-        self._cancel_requested = False
         super().__init__(
             list(unique),
             return_exceptions=return_exceptions,
@@ -153,8 +152,8 @@ class _GatheringFuture(Gathering):
         """Drop the refs; False if it is done."""
         if self.done():
             return False
-        if not self._cancel_requested:
-            self._cancel_requested = True
+        if not self._cancelling:
+            self._cancelling = True
             self._drop_parts()
             error = asyncio.CancelledError(*(() if msg is None else (msg,)))
             # Also while the loop is blocked by `run_until_complete` within it.
