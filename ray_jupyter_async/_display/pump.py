@@ -63,6 +63,9 @@ class Pump:
         Looks after the tasks of cells that are shown.
     blocking
         Knows the cells that block in `ray.get`; none, if it is None.
+    prepare
+        Called once before the first display is made, while its cell has not waited
+        for long enough: for imports that take time.
     delay
         How many seconds a cell must have waited, in all, before it shows
         anything.
@@ -77,12 +80,14 @@ class Pump:
         view: ClusterView | None = None,
         blocking: BlockingGets | None = None,
         *,
+        prepare: Callable[[], object] | None = None,
         delay: float = 0.5,
         rate: float = 10.0,
     ) -> None:
         self.delay = delay
         self._tracker = tracker
         self._make_display = make_display
+        self._prepare = prepare
         self._view = view
         self._blocking = blocking
         self._period = 1.0 / rate
@@ -336,6 +341,9 @@ class Pump:
             return None
         missing = self.delay - (progress.waited - known.waited_before)
         if missing > 0 and not known.at_once:
+            prepare, self._prepare = self._prepare, None
+            if prepare is not None and missing < float("inf"):
+                prepare()
             return progress.taken + missing
         if not known.cell.is_current():
             return None

@@ -12,7 +12,6 @@ from .._awaiting.patching.object_ref import patch, unpatch
 from .._display.pump import Pump
 from .._display.terminal import is_screen, script
 from .._display.widget.arrival import KeptWidgets
-from .._display.widget.display import CellDisplay
 from .._ray_api.connection import forget_connection
 from .._ray_api.hooks.signal_checks import SignalChecks
 from .._tracking.instrumentation import Tracking
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from .._display.cell import Cell
     from .._display.protocol import Display
     from .._display.terminal.display import TerminalProgress
+    from .._display.widget.display import CellDisplay
     from .._ray_api.objects import Ref
 
 _loaded: Extension | None = None
@@ -114,7 +114,11 @@ class Extension:
         self._terminal = None if has_front_end(shell) else _terminal()
         self._shows = has_front_end(shell) or self._terminal is not None
         self._pump = Pump(
-            self.tracker, self._display_of, self.view, self._tracking.blocking
+            self.tracker,
+            self._display_of,
+            self.view,
+            self._tracking.blocking,
+            prepare=_nothing if self._terminal is not None else _widget_display,
         )
         self._kept = KeptWidgets()
         self._loops = NestedLoops()
@@ -197,7 +201,7 @@ class Extension:
     def _display_of(self, cell: Cell) -> Display:
         if self._terminal is not None:
             return self._terminal.display(cell)
-        return CellDisplay(
+        return _widget_display()(
             cell,
             self.tracker,
             lambda: self._pump.look_at(cell.id),
@@ -259,6 +263,17 @@ def _terminal() -> TerminalProgress | None:
     from .._display.terminal.display import TerminalProgress
 
     return TerminalProgress()
+
+
+def _widget_display() -> type[CellDisplay]:
+    # Importing ipywidgets and anywidget takes as long as the rest of a load.
+    from .._display.widget.display import CellDisplay
+
+    return CellDisplay
+
+
+def _nothing() -> None:
+    pass
 
 
 def _remove(from_list: list[Any], item: object) -> None:

@@ -17,7 +17,6 @@ from ..._display.words import format_elapsed, shortened
 from ..._replaced import replaced
 from ..._tracking.bounded_dict import Recent
 from ..task_words import count
-from .cancel_notice import CancelNotice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ..._tracking.cluster.running_tasks import RunningTask, RunningTasks
     from ..._tracking.tracker import Tracker
     from ..config import RayAsync
+    from .cancel_notice import CancelNotice
     from .signals import Interrupts
 
 _SHOW = "_showtraceback"
@@ -172,6 +172,9 @@ class InterruptedCells:
 
     def _show_notice(self, cell: Cell, running: list[RunningTask]) -> None:
         if running and getattr(self._shell, "kernel", None) is not None:
+            # Its import takes a tenth of a second, of every load.
+            from .cancel_notice import CancelNotice
+
             self._notices.append(CancelNotice(cell, running, self._tasks))
             while len(self._notices) > _MOST_NOTICES:
                 self._notices.pop(0).dispose()
