@@ -11,12 +11,12 @@ def imported():
 """
 
 
-def test_a_load_imports_no_widgets(fresh_kernel):
-    fresh_kernel.ok(NAMES + "import ray\nbefore = imported()")
-    fresh_kernel.ok("%load_ext ray_jupyter_async")
+def test_a_load_imports_no_widgets(kernel):
+    kernel.ok(NAMES + "import ray\nbefore = imported()")
+    kernel.ok("%load_ext ray_jupyter_async")
     # Ray itself may import ipywidgets.
-    assert fresh_kernel.ok("imported() == before").value == "True"
-    assert fresh_kernel.ok("'anywidget' in imported()").value == "False"
+    assert kernel.ok("imported() == before").value == "True"
+    assert kernel.ok("'anywidget' in imported()").value == "False"
 
 
 def test_widgets_are_imported_while_a_cell_begins_to_wait(fresh_kernel):
