@@ -300,8 +300,9 @@ def test_task_of_a_lost_node_says_so():
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False},
         )
-        node = cluster.add_node(num_cpus=1)
+        # Before the second node: old versions of Ray connect to the newest one.
         ray.init(cluster.address, log_to_driver=False)
+        node = cluster.add_node(num_cpus=1)
         submissions = Submissions()
         tracker = Tracker(submissions.name_of, take_submitted=submissions.take_fresh)
         view = ClusterView(tracker, submissions)

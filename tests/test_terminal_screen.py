@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(240)
 
 # What may happen on a terminal while the lines are there.
 SCREEN = r"""
-import builtins, os, sys, threading, time
+import builtins, os, sys, threading, time, warnings
 from ray_jupyter_async._display.terminal.screen import TerminalScreen
 
 kept, reads = sys.stderr, builtins.input
@@ -45,6 +45,7 @@ def render_slowly(columns, now):
 other = threading.Thread(target=screen.show, args=("b", render_slowly))
 other.start()
 rendering.wait()
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads
 child = os.fork()  # while another thread has the screen's lock
 if not child:
     print("from a fork")
