@@ -107,7 +107,7 @@ def _run_row(number: int, row: dict[str, str], quick: bool) -> list[str]:
 def _test(folder: Path, python: Path, quick: bool) -> list[str]:
     """Run the tests, and return how many passed, failed and were skipped."""
     report = folder / "report.xml"
-    command = [str(python), "-m", "pytest", "-q", "--numprocesses=3"]
+    command = [str(python), "-m", "pytest", "-q", "--numprocesses=2"]
     command += ["--dist=loadfile", f"--junitxml={report}", "-m", "not browser"]
     if quick:
         command += [f"--ignore=tests/test_{name}.py" for name in _SLOW]

@@ -36,3 +36,9 @@ def test_each_pair_of_the_main_packages_is_in_a_row():
         met = {(row[one], row[other]) for row in ROWS}
         missing = set(itertools.product(kinds[one], kinds[other])) - met
         assert not missing, (one, other)
+
+
+def test_the_workflow_has_each_row_with_its_python():
+    text = (ROOT / ".github/workflows/matrix.yml").read_text("utf-8")
+    found = re.findall(r'\{ row: (\d+), python: "([\d.]+)" \}', text)
+    assert found == [(str(n), row["python"]) for n, row in enumerate(ROWS, 1)]
