@@ -12,8 +12,8 @@ from ray_jupyter_async._ray_api.hooks.signal_checks import SignalChecks
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 
-# `soon` tells whether a call was interrupted long before Ray's own look, a second after
-# its start.
+# `soon` returns whether a call was interrupted long before Ray's own look, which is a
+# second after its start.
 SCRIPT = f"""
 import os, signal, statistics, threading, time, warnings
 import ray

@@ -18,16 +18,16 @@ from ray_jupyter_async._ray_api.objects import HAS_ON_READY, SMALL_BYTES
 
 PLAIN = [0, 1.5, "text", None, True, b"bytes", [1, [2, "b"]], {"a": {1: [None]}}]
 
-#: Threads that have loaded a `Tells`.
+#: Threads that have loaded a `NotesThread`.
 loaded_on: list[threading.Thread] = []
 
 
 def note_thread():
     loaded_on.append(threading.current_thread())
-    return "told"
+    return "loaded"
 
 
-class Tells:
+class NotesThread:
     """A value whose loading notes the thread."""
 
     def __reduce__(self):
@@ -48,11 +48,11 @@ class Echo:
 
     def make(self, name):
         return {
-            "object": Tells(),
+            "object": NotesThread(),
             "str subclass": Text("text"),
-            "in a dict": {"key": [1, Tells()]},
+            "in a dict": {"key": [1, NotesThread()]},
             "as a key": {Text("key"): 1},
-            "in a tuple": (1, Tells()),
+            "in a tuple": (1, NotesThread()),
         }[name]
 
     def fail(self):
@@ -258,4 +258,4 @@ def test_small_values_among_others_are_gathered(actor):
                 actor.echo.remote(1), actor.make.remote("object"), asyncio.sleep(0, 2)
             )
 
-    assert run(main()) == [1, "told", 2]
+    assert run(main()) == [1, "loaded", 2]
