@@ -54,6 +54,8 @@ def test_cancelled_await_is_observed(ray_session, events, gate):
         future = as_future(ref)
         await until_read()
         future.cancel()
+        # A reader reports it.
+        await until_read()
 
     run(main())
     outcomes = [event.outcome for event in events if event.key == ref.binary()]
