@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -29,7 +30,7 @@ def started(checks):
     checks.install()
     for thread in threading.enumerate():
         if thread.name == "ray_jupyter_async signals":
-            thread.join()
+            thread.join()  # it looks for the setting
 
 def soon(call=ray.get):
     ref = ray.remote(num_cpus=0)(hold).remote()
@@ -115,6 +116,15 @@ def test_ray_without_the_setting_is_left_alone(monkeypatch, ray_session):
     finally:
         checks.uninstall()
         signal_checks._name.cache_clear()
+
+
+def test_uninstall_leaves_no_thread(ray_session):
+    signal_checks._name.cache_clear()
+    checks = SignalChecks()
+    checks.install()
+    checks.uninstall()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "ray_jupyter_async signals" not in names
 
 
 def test_this_ray_has_the_setting():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 import ray
@@ -34,6 +35,8 @@ SELDOM_MS = 1000
 #: Names of the setting. The second one is also the patience of a read of the store.
 _NAMES = ("get_check_signal_interval_milliseconds", "get_timeout_milliseconds")
 _CHUNK = 2**20
+# For which an unload waits for the search.
+_SECONDS = 5.0
 
 
 class SignalChecks(Replacements):
@@ -46,6 +49,7 @@ class SignalChecks(Replacements):
         super().__init__()
         # The core worker whose setting was changed.
         self._changed: Any = None
+        self._thread: threading.Thread | None = None
 
     @property
     def state(self) -> Literal["often", "seldom", "yours"]:
@@ -63,7 +67,7 @@ class SignalChecks(Replacements):
                 calls_noted(init, "cell_contents", lambda *_: self._look_often())
             )
         # A thread, because the search in Ray's library takes a moment.
-        start_thread(self._look_often, name="ray_jupyter_async signals")
+        self._thread = start_thread(self._look_often, name="ray_jupyter_async signals")
 
     def _look_often(self) -> None:
         name = _name()
@@ -74,6 +78,9 @@ class SignalChecks(Replacements):
         _set(name, OFTEN_MS)
 
     def _restore(self) -> None:
+        if self._thread is not None:
+            self._thread.join(_SECONDS)
+            self._thread = None
         changed, self._changed = self._changed, None
         name = _name()
         if changed is not None and changed is connected_core() and name is not None:
