@@ -118,10 +118,17 @@ def test_ray_without_the_setting_is_left_alone(monkeypatch, ray_session):
         signal_checks._name.cache_clear()
 
 
-def test_uninstall_leaves_no_thread(ray_session):
-    signal_checks._name.cache_clear()
+def test_uninstall_waits_for_the_search(ray_session, monkeypatch):
+    main, go_on = threading.current_thread(), threading.Event()
+
+    def search():
+        if threading.current_thread() is not main:
+            go_on.wait(60)
+
+    monkeypatch.setattr(signal_checks, "_name", search)
     checks = SignalChecks()
     checks.install()
+    threading.Timer(0.3, go_on.set).start()
     checks.uninstall()
     names = [thread.name for thread in threading.enumerate()]
     assert "ray_jupyter_async signals" not in names
