@@ -60,6 +60,7 @@ class ObjectReader:
 
         # Seen in 2.40.0 and 2.60.0. Answers from this process's own memory in 1 us.
         self._locate: Any = getattr(core, "get_local_object_locations", None)
+        self._node: str = core.get_current_node_id().hex()
 
     @property
     def closed(self) -> bool:
@@ -153,11 +154,28 @@ class ObjectReader:
             )
         return values
 
+    def here(self, refs: Sequence[Ref]) -> list[bool]:
+        """Return which of these objects are known to be on this node; pulls nothing.
+
+        A `read` of another begins a pull and ends it at once, but on a loaded machine
+        the object may come before the end (2.60).
+        """
+        with self._gate:
+            found = {} if self._locate is None else self._locate(refs)
+            return [self._is_here(ref, found) for ref in refs]
+
+    def _is_here(self, ref: Ref, found: dict[Ref, dict[str, Any]]) -> bool:
+        if nodes := found.get(ref, {}).get("node_ids"):
+            return self._node in nodes
+        # For an object in the store this is a call to it, of 0.1 ms (2.40.0, 2.60.0).
+        return bool(self._core.object_exists(ref))
+
     def read_own(self, key: bytes, owner: bytes) -> Raw | None:
-        """Read an object by its id; None if it is not on this node."""
+        """Read an object by its id; None if it is not on this node. Pulls nothing."""
+        # A temporary ref: the caller holds only the id.
+        refs = [cast("Any", ObjectRef)(key, owner)]
         try:
-            # A temporary ref: the caller holds only the id.
-            return self.read([cast("Any", ObjectRef)(key, owner)])[0]
+            return self.read(refs)[0] if self.here(refs)[0] else None
         except Exception:
             return None
 

@@ -11,6 +11,7 @@ import ray, harness.lean_ray
 from harness.polling import poll
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray import ObjectRef
 from ray_jupyter_async import as_future, as_completed, gather, wait
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -75,4 +76,63 @@ asyncio.run(main())
         "large 400000000",
         "here at once False later True",
         "value 20000000",
+    ]
+
+
+def test_objects_elsewhere_are_not_read_to_tell_values_from_errors():
+    done = run_script(
+        CLUSTER
+        + """
+from ray_jupyter_async._awaiting import events
+from ray_jupyter_async._awaiting.fetch.watch import outcomes_of, watch_ready
+from ray_jupyter_async._ray_api.objects import ObjectReader
+
+# On a loaded machine even a read with a timeout of 0 may pull an object.
+reads, read = [], ObjectReader.read
+def record(self, refs):
+    reads.extend(ref.binary() for ref in refs)
+    return read(self, refs)
+ObjectReader.read = record
+seen = []
+events.add_observer(seen.extend)
+
+@ray.remote
+class Owner:
+    def put(self):
+        return [ray.put(bytes(300_000))]
+
+def names():
+    keys = {far.binary(): "far", owned.binary(): "owned", near.binary(): "near"}
+    return sorted({keys[key] for key in reads if key in keys})
+
+far, near = make.remote(1), ray.put(bytes(1_000_000))
+there = NodeAffinitySchedulingStrategy(elsewhere, soft=False)
+owner = Owner.options(num_cpus=0, scheduling_strategy=there).remote()
+(owned,) = ray.get(owner.put.remote())
+refs = [far, owned, near]
+
+async def main():
+    await wait(refs, num_returns=3, timeout=60, fetch_local=False)
+    async for _ in as_completed(refs):
+        pass
+asyncio.run(main())
+poll(lambda: any(event.kind == "known" for event in seen))
+print("read", names())
+
+reads.clear()
+told = {}
+watch_ready(refs, lambda key, what: told.setdefault(key, what), told.pop)
+poll(lambda: len(told) == 3)
+print("watched", [what is None for what in map(told.get, map(ObjectRef.binary, refs))])
+print("outcomes", set(outcomes_of([ref.binary() for ref in refs])) == {near.binary()})
+print("read", names(), "far on", nodes_of(far), "node")
+"""
+        + END,
+        timeout=110,
+    )
+    assert done.stdout.splitlines() == [
+        "read ['near']",
+        "watched [True, True, False]",
+        "outcomes True",
+        "read ['near'] far on 1 node",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from ..._ray_api.objects import Raw, Ref
     from ..requests import Await
 
-#: Objects of one batch that are read one by one to tell values from errors.
-MOST_LOOKED_AT = 64
 #: Seconds after which this package's threads no longer wait for Ray's shutdown.
 END_SECONDS = 30.0
 
@@ -135,24 +134,23 @@ class LocalSession:
             [group for group in groups.values() if self._belongs(group)], need
         )
         if need is not Need.VALUE:
-            self._report_what_exists(found)
+            self._report(found, need)
 
-    def _report_what_exists(self, groups: list[Group]) -> None:
-        """Report to the observers which of these objects are values or errors."""
+    def _report(self, groups: list[Group], need: Need) -> None:
+        """Report to the observers which objects of this node are values or errors."""
         if not groups or not observed():
             return
-        refs = [group.ref for group in groups]
         try:
-            raws: list[Raw | None] = list(self.objects.read(refs))
+            if need is Need.EXISTS:
+                here = self.objects.here([group.ref for group in groups])
+                groups = list(compress(groups, here))
+            raws = self._read_or_none([group.ref for group in groups])
         except ClosedError:
             return
-        except Exception:
-            # Reading an object of another node fails after 0.6 ms (2.60).
-            raws = [self._read_or_none([ref])[0] for ref in refs[:MOST_LOOKED_AT]]
         emit(
             [
                 known(key, await_.origin, self.describe(raw))
-                for group, raw in zip(groups, raws, strict=False)
+                for group, raw in zip(groups, raws, strict=True)
                 for await_ in group.awaits
                 if raw is not None and (key := await_.key) is not None
             ]
