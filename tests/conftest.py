@@ -106,6 +106,19 @@ def gate(ray_session, tmp_path):
 
 
 @pytest.fixture
+def slow(ray_session):
+    """A ref whose loading lasts until `harness.slow_objects.go_on` is set."""
+    import ray
+
+    from harness.slow_objects import Slow, go_on, loads
+
+    go_on.clear()
+    loads.clear()
+    yield ray.put(Slow())
+    go_on.set()
+
+
+@pytest.fixture
 def short_path():
     """An empty folder whose path is short enough for Ray's sockets."""
     with rays.short_folder() as folder:

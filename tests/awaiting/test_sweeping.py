@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import pytest
 import ray
@@ -12,6 +11,7 @@ from harness.loops import run, until_read
 from harness.polling import poll
 from harness.rays import RAY_INIT, run_script
 from harness.references import local_references
+from harness.slow_objects import Slow, go_on, loads
 from ray_jupyter_async import as_future, gather, get
 from ray_jupyter_async._awaiting.events import (
     Outcome,
@@ -21,31 +21,6 @@ from ray_jupyter_async._awaiting.events import (
 )
 from ray_jupyter_async._awaiting.fetch.pool import readers
 from ray_jupyter_async._awaiting.many.sweep import CHUNK
-
-#: Set to finish the loading of a `Slow`, whose loads are counted.
-go_on = threading.Event()
-loads: list[threading.Thread] = []
-
-
-def load_slowly():
-    loads.append(threading.current_thread())
-    assert go_on.wait(60)
-    return "slow"
-
-
-class Slow:
-    """An object whose loading blocks."""
-
-    def __reduce__(self):
-        return (load_slowly, ())
-
-
-@pytest.fixture
-def slow(ray_session):
-    go_on.clear()
-    loads.clear()
-    yield ray.put(Slow())
-    go_on.set()
 
 
 @ray.remote(num_cpus=0)

@@ -4,78 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, final, overload
 
 from ...errors import UnknownRefError
 from ..arguments import refs_of
-from ..converter import converter_of
 from ..fetch.pool import readers
 from ..fetch.sessions import session_of
-from ..many.batches import Intake, drop_all
 from ..many.flow import Iteration
+from ..many.inbox import Inbox
 from ..requests import Need
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
     from ..._ray_api.objects import Ref
-    from ..requests import Part, Session
+    from ..requests import Session
 
 T = TypeVar("T")
 #: What the refs stand for, and what the iteration returns.
 Value = TypeVar("Value")
 Item = TypeVar("Item")
-
-
-class _Inbox:
-    """What an `as_completed` awaits, and what has arrived of it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        #: Indices of refs that were ready when the time was over and have not arrived.
-        self.found: set[int] = set()
-        #: Indices of those that have arrived; only where `found` is used.
-        self.seen: set[int] | None = None
-        self.parts: dict[int, Part] = {}
-        #: Those that may make more parts.
-        self.intakes: list[Intake] = []
-        #: Refs that have not arrived, with those for which no part was made yet.
-        self.pending = 0
-        self.arrived: deque[tuple[Ref, Any, BaseException | None]] = deque()
-        self.waiter: asyncio.Future[None] | None = None
-
-    def part_settled(self, part: Part, value: Any, error: BaseException | None) -> None:
-        del self.parts[part.index]
-        self.found.discard(part.index)
-        if self.seen is not None:
-            self.seen.add(part.index)
-        self.pending -= 1
-        assert part.ref is not None, "the converter clears it after this call"
-        self.arrived.append((part.ref, value, error))
-        self.wake()
-
-    def take(self, parts: list[Part]) -> None:
-        self.parts.update((part.index, part) for part in parts)
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    def ended(self) -> bool:
-        return not self.pending and not self.arrived
-
-    def close(self) -> None:
-        for intake in self.intakes:
-            intake.stop()
-        self.intakes = []
-        self.pending = 0
-        parts, self.parts = self.parts, {}
-        drop_all(list(parts.values()), converter_of(self.loop))
-        self.arrived.clear()
-        self.found.clear()
-        self.wake()
 
 
 @final
@@ -203,11 +152,11 @@ class as_completed(  # noqa: N801 - used as a function, like asyncio's
             )
             return_exceptions = not raise_errors
         loop = asyncio.get_running_loop()
-        self._state: _Inbox = _Inbox(loop)
+        need = Need.VALUE if with_results else Need.EXISTS
+        self._state: Inbox = Inbox(loop, need, cancel_task=cancel_task)
         self._loop = loop
         self._with_results = with_results
         self._return_exceptions = return_exceptions
-        self._cancel_task = cancel_task
         self._timeout = timeout
         self._deadline = None if timeout is None else loop.time() + timeout
         # With a timeout of 0 the refs that are ready have to be looked for.
@@ -226,20 +175,12 @@ class as_completed(  # noqa: N801 - used as a function, like asyncio's
         """
         given = refs_of(refs)
         inbox = self._state
-        intake = Intake(
-            given,
-            inbox,
-            inbox.take,
-            inbox.loop,
-            need=Need.VALUE if self._with_results else Need.EXISTS,
-            cancel_task=self._cancel_task,
-            indices=range(self._added, self._added + len(given)),
-        )
-        if self._unseen is not None:
-            self._unseen += enumerate(given, self._added)
+        first = self._added
+        # Not where the refs that are ready are looked for.
+        inbox.take_in(given, first, sweep=self._unseen is None)
         self._added += len(given)
-        inbox.pending += len(given)
-        inbox.intakes = [one for one in (*inbox.intakes, intake) if not one.done]
+        if self._unseen is not None:
+            self._unseen += enumerate(given, first)
 
     def __len__(self) -> int:
         """Return how many refs have not been returned yet."""

@@ -12,16 +12,15 @@ from ..converter import converter_of
 from ..fetch.sessions import all_local, local_session_of
 from ..steering import fail
 from .batches import Intake, drop_all
-from .sweep import Sweep
+from .in_place import SweepInPlace
+from .sweep import FEWEST_TO_SWEEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..._ray_api.objects import Ref
     from ..requests import Part
-
-#: From this many refs on, a sweep is worth the turn of the loop that its report takes.
-FEWEST_TO_SWEEP = 9
+    from .sweep import Sweep
 
 
 class Gathering(asyncio.Future[list[Any]]):
@@ -44,19 +43,19 @@ class Gathering(asyncio.Future[list[Any]]):
         #: By index; None where there is none, or it is settled.
         self._parts: list[Part | None] = []
         self._intakes: list[Intake] = []
-        self._sweep: Sweep | None = None
+        self._sweep: SweepInPlace | None = None
         others = {
             i: given
             for i, given in enumerate(awaitables)
             if not isinstance(given, ObjectRef)
         }
         if not others and len(awaitables) >= FEWEST_TO_SWEEP and all_local(awaitables):
-            self._sweep = Sweep(
+            self._sweep = SweepInPlace(
                 awaitables,
-                self._results,
                 self,
                 local_session_of(awaitables[0]),
                 converter_of(loop),
+                results=self._results,
                 errors_are_results=return_exceptions,
             )
         else:
@@ -85,14 +84,14 @@ class Gathering(asyncio.Future[list[Any]]):
             self._parts[part.index] = None
         self._fill(part.index, value, error)
 
-    def swept(self, filled: int, left: Sequence[tuple[int, Ref]]) -> None:
+    def left_over(self, sweep: Sweep, refs: dict[int, Ref]) -> None:
         """Await the refs that the sweep has left over."""
-        if self.done():
-            return
-        if left:
-            indices, refs = zip(*left, strict=True)
-            self._take_in(refs, indices)
-        self._fell(filled)
+        if not self.done():
+            self._take_in(list(refs.values()), list(refs), sweep)
+
+    def filled(self, count: int) -> None:
+        if not self.done():
+            self._fell(count)
 
     def sweep_failed(self, error: BaseException) -> None:
         if not self.done():
@@ -151,12 +150,13 @@ class Gathering(asyncio.Future[list[Any]]):
         # The other results can go nowhere. The tasks keep running, as coroutines do.
         self._drop_parts(cancel_task=False)
 
-    def _take_in(self, refs: Sequence[Ref], indices: Sequence[int]) -> None:
+    def _take_in(
+        self, refs: Sequence[Ref], indices: Sequence[int], sweep: Sweep | None = None
+    ) -> None:
         if not refs:
             return
         if not self._parts:
             self._parts = [None] * len(self._results)
-        sweep = self._sweep
         intake = Intake(
             refs,
             self,
