@@ -8,7 +8,7 @@ only on these declarations.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -67,6 +67,30 @@ class Session(Protocol):
         self, ref: Ref, *, force: bool = False, recursive: bool = True
     ) -> None:
         """Cancel the task behind a ref; on a reader thread."""
+
+
+class Sweepable(Session, Protocol):
+    """A session as `many.sweep` uses it, on reader threads."""
+
+    def read_ready(self, refs: list[Ref]) -> tuple[Sequence[int], list[Any]]:
+        """Read objects that are ready: their positions in `refs`, and the objects.
+
+        Those that cannot be read are left out: each await raises its own error.
+        """
+
+    def errors_among(self, raws: list[Any]) -> list[int]:
+        """Return the indices of read objects that are errors, without loading any."""
+
+    def is_plain(self, raw: Any) -> bool:
+        """Whether loading a read object is fast, and runs no code of a user's."""
+
+    def load_plain(self, refs: list[Ref], raws: list[Any]) -> list[Any]:
+        """Deserialise objects that are plain."""
+
+    def load_each(
+        self, refs: list[Ref], raws: list[Any]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Deserialise objects, and return the errors among them by their index."""
 
 
 class Pending(Protocol):

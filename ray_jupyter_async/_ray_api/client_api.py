@@ -154,14 +154,15 @@ class ClientServer:
         if call is not None:
             call.cancel()
 
-    def get(self, keys: Sequence[bytes]) -> bytearray:
+    def get(self, keys: Sequence[bytes], timeout: float) -> bytearray:
         """Read objects that are ready; the pickle of a list of their values.
 
-        Raises UnreachableError without a connection, the error of the first object that
+        The server may take `timeout` seconds, up to `READ_SECONDS`. Raises
+        UnreachableError without a connection, the error of the first object that
         failed, or `GetTimeoutError` if one was not there after all.
         """
         worker = self._worker()
-        request = _pb2.GetRequest(ids=keys, timeout=READ_SECONDS)
+        request = _pb2.GetRequest(ids=keys, timeout=timeout)
         data = bytearray()
         try:
             for part in worker.server.GetObject(request, metadata=worker.metadata):

@@ -8,16 +8,14 @@ needs grpc and is imported with the first client ref.
 Few refs are pushed: the server sends the value when it is ready, in one round trip.
 One to five awaits take 1.6 to 2.0 times as long without that (2.60.0). For many refs,
 one request returns the ready ones, which are fetched in chunks, and `client_readiness`
-polls for the others, so a cancelled await leaves nothing behind on either side.
+polls for the others, so a cancelled await leaves nothing behind on either side. A sweep
+asks for a chunk as if all of it were ready, and leaves the rest to such awaits.
 
 A broken connection has not ended yet: Ray reconnects for
 RAY_CLIENT_RECONNECT_GRACE_PERIOD seconds, 30 by default, and the server keeps tasks and
 objects for that time. Pending awaits stay pending, and fail when Ray gives up: measured
 with 2.60.0, 30.1 s after the server was killed, 5.3 s with a period of 2 (Ray tries for
 5 s at a time), 0.03 s with 0. A `ray.shutdown()` fails them within 0.3 s.
-
-Objects of one chunk are one pickle, so one with a slow `__setstate__` delays up to 127
-others; one that fails causes no long delay.
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import GetTimeoutError
 
 from ..._ray_api.client_api import (
     RETRY_SECONDS,
@@ -45,6 +42,7 @@ from ...errors import ClientDisconnectedError, RayNotInitializedError, UnknownRe
 from ..events import announce
 from ..requests import Need
 from ..steering import raisable
+from .client_chunks import Chunks, Loaded
 from .client_readiness import ClientWaiter
 from .pool import readers
 
@@ -57,11 +55,6 @@ FEW = 8
 #: Pushes that may be pending on the server. It holds each ref until it is ready, even
 #: without awaits, and each costs as much as 20 in a chunk.
 MAX_PUSHED = 64
-#: Target bytes of one answer, and its maximum number of objects.
-CHUNK_BYTES = 4 * 2**20
-CHUNK = 128
-#: A failed chunk is halved again only into halves of at least this many objects.
-LAST_HALF = 4
 
 _sessions: weakref.WeakKeyDictionary[Any, ClientSession] = weakref.WeakKeyDictionary()
 
@@ -105,8 +98,7 @@ class ClientSession:
         self._waiter = ClientWaiter(self, server)
         #: Ids of refs with a pending push; the server answers each once.
         self._pushed: set[bytes] = set()
-        #: Mean size of the objects that were read last, in bytes.
-        self._object_bytes = CHUNK_BYTES / 16
+        self._chunks = Chunks(self, server)
 
     def is_current(self) -> bool:
         """Whether the connection exists, or Ray is reconnecting."""
@@ -127,9 +119,20 @@ class ClientSession:
         )
 
     def begin_now(self, await_: Await, *, watch: bool) -> bool:
-        """Return False: everything takes a round trip to the server."""
-        del await_, watch
-        return False
+        """Push a value, which blocks no more than submitting a task does."""
+        ref = await_.ref
+        if not watch or ref is None or await_.need is not Need.VALUE:
+            return False
+        if id_in_flight(ref):
+            return False
+        try:
+            await_.key = ref.binary()
+        except Exception:  # the submission failed; a reader raises it again
+            return False
+        if not self.push(await_):
+            return False
+        announce([await_])
+        return True
 
     def begin(self, awaits: list[Await], *, ready: bool) -> None:
         """Fetch the ready objects, watch the others; on a reader thread.
@@ -148,7 +151,7 @@ class ClientSession:
             return
         values = [await_ for await_ in begun if await_.need is Need.VALUE]
         if len(values) <= FEW:
-            values = [await_ for await_ in values if not self._push(await_)]
+            values = [await_ for await_ in values if not self.push(await_)]
         rest = values + [await_ for await_ in begun if await_.need is not Need.VALUE]
         if rest:
             self._split(rest)
@@ -170,7 +173,7 @@ class ClientSession:
             return False
         return True
 
-    def _push(self, await_: Await, *, ready: bool = False) -> bool:
+    def push(self, await_: Await, *, ready: bool = False) -> bool:
         """Have the server send a value when it is ready; False if it cannot."""
         # One pending push per ref: otherwise the server would send the value once for
         # each of repeated awaits with a timeout.
@@ -193,7 +196,7 @@ class ClientSession:
         try:
             ready = self.ready_ids([await_.key for await_ in awaits if await_.key])
         except UnreachableError:
-            self._waiter.add(awaits)
+            self.watch(awaits)
             return
         except UnknownRefError:
             # One unknown ref fails the whole request.
@@ -209,10 +212,14 @@ class ClientSession:
             pending = [
                 await_
                 for await_ in pending
-                if await_.need is not Need.VALUE or not self._push(await_)
+                if await_.need is not Need.VALUE or not self.push(await_)
             ]
         if pending:
-            self._waiter.add(pending)
+            self.watch(pending)
+
+    def watch(self, awaits: list[Await]) -> None:
+        """Fetch the objects of awaits when they are ready."""
+        self._waiter.add(awaits)
 
     def ready_ids(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return the ids that are ready now, in one round trip.
@@ -234,46 +241,7 @@ class ClientSession:
             else:
                 await_.keeper.deliver(await_, None, None)
                 await_.keeper.wake()
-        while values:
-            # Values are never shared: a chunk has each object once.
-            once = {await_.key: await_ for await_ in values}
-            self._fetch_soon(list(once.values()))
-            values = [await_ for await_ in values if once[await_.key] is not await_]
-
-    def _fetch_soon(self, awaits: list[Await]) -> None:
-        readers.call(self._fetch, awaits)
-
-    def _fetch(self, awaits: list[Await]) -> None:
-        """Fetch a chunk; queue the rest as another job."""
-        size = max(1, min(CHUNK, int(CHUNK_BYTES / self._object_bytes)))
-        if len(awaits) > size:
-            self._fetch_soon(awaits[size:])
-        awaits = [await_ for await_ in awaits[:size] if not await_.done()]
-        if awaits and self.is_current():
-            self._fetch_chunk(awaits)
-
-    def _fetch_chunk(self, awaits: list[Await]) -> None:
-        try:
-            data = self._server.get([await_.key for await_ in awaits if await_.key])
-            self._object_bytes = max(1.0, len(data) / len(awaits))
-            values = loads(data)
-        except (UnreachableError, GetTimeoutError):
-            self._waiter.add(awaits)  # it tries again
-        except BaseException:  # also SystemExit, from a __setstate__
-            # One of them is an error, or cannot be loaded: find out which. The last few
-            # are requested one by one, which separates a task's own error from others.
-            half = len(awaits) // 2
-            if half >= LAST_HALF:
-                self._fetch_chunk(awaits[:half])
-                self._fetch_chunk(awaits[half:])
-                return
-            unsent = [x for x in awaits if not self._push(x, ready=True)]
-            if unsent:
-                self._waiter.add(unsent)
-        else:
-            for await_, value in zip(awaits, values, strict=True):
-                readers.loaded_soon(await_, await_.ref, _Loaded(value))
-            readers.load_soon()
+        self._chunks.fetch(values)
 
     def fail(self, awaits: list[Await], error: Exception) -> None:
         """Fail awaits. Thread-safe."""
@@ -286,6 +254,42 @@ class ClientSession:
         """Fail awaits of refs that the server does not know. Thread-safe."""
         for await_ in awaits:
             self.fail([await_], _unknown(await_.ref))
+
+    def read_ready(self, refs: list[Ref]) -> tuple[Sequence[int], list[Loaded]]:
+        """Read objects, as if all were ready; on a reader thread.
+
+        Returns
+        -------
+        positions : range
+            Positions in `refs` of the objects that were read.
+        raws : list of Loaded
+            These objects.
+        """
+        if any(map(id_in_flight, refs)):
+            return (), []
+        values = self._chunks.read([ref.binary() for ref in refs])
+        return range(len(values)), list(map(Loaded, values))
+
+    def errors_among(self, raws: list[Loaded]) -> list[int]:
+        """Return nothing: errors are not read with other objects."""
+        del raws
+        return []
+
+    def is_plain(self, raw: Loaded) -> bool:
+        """Return True: what was read is loaded."""
+        del raw
+        return True
+
+    def load_plain(self, refs: list[Ref], raws: list[Loaded]) -> list[Any]:
+        """Return the values."""
+        del refs
+        return [raw.value for raw in raws]
+
+    def load_each(
+        self, refs: list[Ref], raws: list[Loaded]
+    ) -> tuple[list[Any], dict[int, BaseException]]:
+        """Return the values, none of which is an error."""
+        return self.load_plain(refs, raws), {}
 
     def size(self, raw: Any) -> int | None:
         """Return None: an answer may have come in parts, or be loaded already."""
@@ -300,7 +304,7 @@ class ClientSession:
         Exception
             The server's error about the request itself.
         """
-        if isinstance(raw, _Loaded):
+        if isinstance(raw, Loaded):
             return raw.value
         if isinstance(raw, ConnectionError):
             raise self.ended() from raw
@@ -353,15 +357,6 @@ class ClientSession:
         """
         if self.is_current():
             self._server.cancel(ref, force=force, recursive=recursive)
-
-
-class _Loaded:
-    """A value that was already deserialised, with its chunk."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
 
 
 def _id_arrived(weak: weakref.ref[Await]) -> None:

@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import GetTimeoutError
 
 from ..._ray_api.core_worker import connected_core, core_of_process
-from ..._ray_api.objects import ObjectReader, size_of
+from ..._ray_api.objects import ObjectReader, errors_among, is_plain, size_of
 from ..._ray_api.shutdown_gate import ClosedError
 from ...errors import SessionEndedError, UnknownRefError
 from ..error_text import VALUE, Description, describe_text
@@ -285,6 +285,18 @@ class LocalSession:
     def load(self, ref: Ref, raw: Any) -> Any:
         """Deserialise one object; an error object is returned, not raised."""
         return self.objects.load(ref, raw)
+
+    def errors_among(self, raws: list[Raw]) -> list[int]:
+        """Return the indices of objects that are errors, without loading any."""
+        return errors_among(raws)
+
+    def is_plain(self, raw: Raw) -> bool:
+        """Whether loading an object runs no code of a user's."""
+        return is_plain(raw)
+
+    def load_plain(self, refs: list[Ref], raws: list[Raw]) -> list[Any]:
+        """Deserialise plain objects."""
+        return self.objects.load_many(refs, raws)
 
     def load_each(
         self, refs: list[Ref], raws: list[Raw]

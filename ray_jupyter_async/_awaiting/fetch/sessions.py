@@ -16,7 +16,7 @@ from .local import LocalSession
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..requests import Session
+    from ..requests import Session, Sweepable
 
 _local: LocalSession | None = None
 _local_core: Any = None
@@ -48,6 +48,39 @@ def session_of(ref: object) -> Session:
 def all_local(refs: Sequence[object]) -> bool:
     """Whether all are refs of a local session; fast for many."""
     return set(map(type, refs)) == {ObjectRef}
+
+
+def shared_session(refs: Sequence[object]) -> Sweepable | None:
+    """Return the session that all of these refs have, or None; fast for many.
+
+    None if there are no refs, if one is not a ref, or if there are several sessions.
+
+    Raises
+    ------
+    RayNotInitializedError
+        If no session of the refs' kind is connected.
+    """
+    kinds = set(map(type, refs))
+    if kinds == {ObjectRef}:
+        return _local_session()
+    if len(kinds) != 1 or not isinstance(refs[0], ObjectRef):
+        return None
+    from .client import client_session_of
+
+    sessions = set(map(client_session_of, refs))
+    return sessions.pop() if len(sessions) == 1 else None
+
+
+def all_known_refs(given: Sequence[object]) -> bool:
+    """Whether all are refs of one kind whose ids are here; fast for many local ones."""
+    kinds = set(map(type, given))
+    if kinds == {ObjectRef}:
+        return True
+    if len(kinds) != 1 or not issubclass(kinds.pop(), ObjectRef):
+        return False
+    from ..._ray_api.client_api import id_in_flight
+
+    return not any(map(id_in_flight, given))
 
 
 def sessions_of(refs: Sequence[object]) -> Iterable[Session]:

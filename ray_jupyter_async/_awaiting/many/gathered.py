@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ray import ObjectRef
 
 from ..converter import converter_of
-from ..fetch.sessions import all_local, local_session_of
+from ..fetch.sessions import shared_session
 from ..steering import fail
 from .batches import Intake, drop_all
 from .in_place import SweepInPlace
@@ -49,11 +49,13 @@ class Gathering(asyncio.Future[list[Any]]):
             for i, given in enumerate(awaitables)
             if not isinstance(given, ObjectRef)
         }
-        if not others and len(awaitables) >= FEWEST_TO_SWEEP and all_local(awaitables):
+        many = not others and len(awaitables) >= FEWEST_TO_SWEEP
+        session = shared_session(awaitables) if many else None
+        if session is not None:
             self._sweep = SweepInPlace(
                 awaitables,
                 self,
-                local_session_of(awaitables[0]),
+                session,
                 converter_of(loop),
                 results=self._results,
                 errors_are_results=return_exceptions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..._ray_api.objects import errors_among
 from ..fetch.pool import readers
 from .sweep import STEP, Report, Sweep, SweepReceiver
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..._ray_api.objects import Raw, Ref
     from ..converter import Converter
-    from ..fetch.local import LocalSession
+    from ..requests import Sweepable
 
 
 class PlacesReceiver(SweepReceiver, Protocol):
@@ -45,7 +44,7 @@ class SweepInPlace(Sweep):
         self,
         refs: list[Ref],
         receiver: PlacesReceiver,
-        session: LocalSession,
+        session: Sweepable,
         converter: Converter,
         *,
         results: list[Any],
@@ -68,7 +67,7 @@ class SweepInPlace(Sweep):
     ) -> None:
         count = len(raws)
         # Errors before values, which may take long to load.
-        for i in errors_among(raws):
+        for i in self.session.errors_among(raws):
             if not self._place(start, refs, [positions[i]], [raws[i]]):
                 return
             raws[i] = None

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..converter import converter_of
-from ..fetch.sessions import all_local, local_session_of
+from ..fetch.sessions import shared_session
 from ..requests import Need
 from .batches import Intake, drop_all
 from .streamed import StreamedSweep
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..._ray_api.objects import Ref
-    from ..requests import Part
+    from ..requests import Part, Sweepable
     from .streamed import Arrival
     from .sweep import Sweep
 
@@ -66,15 +66,12 @@ class Inbox:
         """
         self.pending += len(refs)
         try:
-            if (
-                sweep
-                and self.need is Need.VALUE
-                and len(refs) >= FEWEST_TO_SWEEP
-                and all_local(refs)
-            ):
-                self._sweep(refs, first)
-            else:
+            many = sweep and len(refs) >= FEWEST_TO_SWEEP and self.need is Need.VALUE
+            session = shared_session(refs) if many else None
+            if session is None:
                 self._await_each(refs, range(first, first + len(refs)))
+            else:
+                self._sweep(refs, first, session)
         except BaseException:
             self.pending -= len(refs)
             raise
@@ -84,9 +81,8 @@ class Inbox:
             list(refs.values()), list(refs), session=sweep.session, origin=sweep.origin
         )
 
-    def _sweep(self, refs: list[Ref], first: int) -> None:
-        converter = converter_of(self.loop)
-        sweep = StreamedSweep(refs, self, local_session_of(refs[0]), converter, first)
+    def _sweep(self, refs: list[Ref], first: int, session: Sweepable) -> None:
+        sweep = StreamedSweep(refs, self, session, converter_of(self.loop), first)
         self._sweeps = [one for one in (*self._sweeps, sweep) if not one.done()]
 
     def _await_each(

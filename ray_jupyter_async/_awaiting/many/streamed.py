@@ -7,7 +7,6 @@ from collections import deque
 from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..._ray_api.objects import is_plain
 from ..._ray_api.shutdown_gate import ClosedError
 from ..fetch.pool import readers
 from ..steering import raisable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..._ray_api.objects import Raw, Ref
     from ..converter import Converter
-    from ..fetch.local import LocalSession
+    from ..requests import Sweepable
 
 #: A ref with its value or its error.
 Arrival: TypeAlias = "tuple[Ref, Any, BaseException | None]"
@@ -46,7 +45,7 @@ class StreamedSweep(Sweep):
         self,
         refs: list[Ref],
         receiver: StreamReceiver,
-        session: LocalSession,
+        session: Sweepable,
         converter: Converter,
         first: int,
     ) -> None:
@@ -104,7 +103,7 @@ class StreamedSweep(Sweep):
     def _load(
         self, start: int, refs: list[Ref], positions: Sequence[int], raws: list[Raw]
     ) -> None:
-        plain = list(map(is_plain, raws))
+        plain = list(map(self.session.is_plain, raws))
         if not all(plain):
             slow = [not one for one in plain]
             self._slow.extend(
@@ -130,7 +129,7 @@ class StreamedSweep(Sweep):
         positions: Sequence[int],
         raws: list[Raw],
     ) -> None:
-        values = self.session.objects.load_many(refs, raws)
+        values = self.session.load_plain(refs, raws)
         readers.moved()
         self._announce(refs, raws, {})
         self._deliver(list(zip(refs, values, repeat(None))), chunk, positions)

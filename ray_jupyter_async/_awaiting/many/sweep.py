@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..._ray_api.objects import Raw, Ref
     from ..converter import Converter
-    from ..fetch.local import LocalSession
+    from ..requests import Sweepable
 
 #: From this many refs on, a sweep is worth the turn of the loop that its report takes.
 FEWEST_TO_SWEEP = 9
@@ -64,7 +64,7 @@ class Report:
 
 
 class Sweep(ABC):
-    """Reads the objects that exist of many refs of the local session.
+    """Reads the objects that exist of many refs of one session.
 
     Pending in its converter like an await, so that it fails with the session.
 
@@ -72,7 +72,7 @@ class Sweep(ABC):
     ----------
     refs : list of ObjectRef
     receiver : SweepReceiver
-    session : LocalSession
+    session : Sweepable
     converter : Converter
     first : int, default 0
         The index of the first ref; the others follow.
@@ -88,7 +88,7 @@ class Sweep(ABC):
         self,
         refs: list[Ref],
         receiver: SweepReceiver,
-        session: LocalSession,
+        session: Sweepable,
         converter: Converter,
         first: int = 0,
     ) -> None:
@@ -247,7 +247,7 @@ class Sweep(ABC):
         emit(events)
 
 
-def _cancel_tasks(session: LocalSession, refs: list[Ref]) -> None:
+def _cancel_tasks(session: Sweepable, refs: list[Ref]) -> None:
     for ref in dict.fromkeys(refs):
         try:
             session.cancel_task(ref)

@@ -26,7 +26,7 @@ from ray import ObjectRef
 from ..._replaced import Link, replaced
 from ..as_future import as_future
 from ..converter import converter_of
-from ..fetch.sessions import all_local
+from ..fetch.sessions import all_known_refs
 from ..many.gathered import Gathering
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def gather(
 ) -> asyncio.Future[list[Any]]:
     """Do as `asyncio.gather`, for refs alone with one future."""
     loop = asyncio._get_running_loop()
-    if loop is not None and all_local(awaitables):
+    if loop is not None and all_known_refs(awaitables):
         try:
             return _GatheringFuture(awaitables, return_exceptions, loop)
         except Exception:
