@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 import ray
@@ -16,6 +17,7 @@ from ray_jupyter_async import (
     gather,
     get,
     map,  # noqa: A004
+    patched,
     wait,
 )
 
@@ -69,6 +71,55 @@ def test_as_completed_returns_values():
         return [value async for _, value in as_completed(refs, with_results=True)]
 
     assert sorted(run(main())) == list(range(MANY))
+
+
+def test_as_completed_returns_errors_and_pending_refs_among_many(gate):
+    async def main():
+        refs = [*map_echo(range(MANY)), unloadable(), gate.hold("held")]
+        await settled(refs[:-1])
+        values = {}
+        async for ref, value in as_completed(
+            refs, with_results=True, return_exceptions=True
+        ):
+            values[refs.index(ref)] = value
+            if len(values) == MANY + 1:
+                gate.open()
+        return values
+
+    values = run(main())
+    assert [values[i] for i in range(MANY)] == list(range(MANY))
+    assert "cannot be loaded here" in str(values[MANY])
+    assert values[MANY + 1] == "held"
+
+
+@pytest.mark.parametrize("patch", [True, False], ids=["patched", "own"])
+def test_ready_refs_are_fetched_with_one_request(patch, connection, monkeypatch):
+    requests = []
+    get_objects = connection.server.GetObject
+
+    def count(request, **options):
+        requests.append(len(request.ids))
+        return get_objects(request, **options)
+
+    async def main():
+        refs = await settled(map_echo(range(MANY)))
+        await gather(refs)  # until the size of an object is known
+        monkeypatch.setattr(connection.server, "GetObject", count)
+        with patched() if patch else contextlib.nullcontext():
+            return await (asyncio.gather if patch else gather)(*refs)
+
+    assert run(main()) == list(range(MANY))
+    assert requests == [MANY]
+
+
+def test_each_mention_of_a_ref_among_many_has_its_own_value():
+    async def main():
+        (ref,) = await settled([echo.remote([])])
+        return await gather([ref] * 20)
+
+    values = run(main())
+    assert values == [[]] * 20
+    assert len({id(value) for value in values}) == 20
 
 
 def test_gather_keeps_the_order_of_pending_refs():
