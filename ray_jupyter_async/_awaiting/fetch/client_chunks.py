@@ -67,8 +67,7 @@ class Chunks:
     def read(self, keys: Sequence[bytes]) -> list[Any]:
         """Return the values of the first objects, up to one that cannot be read now."""
         values: list[Any] = []
-        # Values are never shared, but would be within one pickle.
-        while len(values) < len(set(keys)) == len(keys):
+        while len(values) < len(keys):
             chunk = keys[len(values) : len(values) + self._size()]
             try:
                 values += self._read(chunk, timeout=0)
