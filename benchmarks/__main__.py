@@ -19,8 +19,10 @@ from harness.client import running_client_server
 from . import loads
 from .display import display_table
 from .giving_up import giving_up_table
-from .measuring import Timing, measure
-from .peers import PEERS, YARDSTICK
+from .limits import limits_section
+from .measuring import YARDSTICK, measure, table
+from .one_cpu import one_cpu_sections
+from .peers import PEERS
 from .single import single_tables
 from .tracking import tracking_table
 
@@ -32,7 +34,7 @@ async def tables(quick: bool) -> list[str]:
     sections = []
 
     async def section(title: str, load: Any, **options: Any) -> None:
-        sections.append(_table(title, await measure(PEERS, load, **options)))
+        sections.append(table(title, await measure(PEERS, load, **options)))
         print(sections[-1], flush=True)
 
     await section("1,000 ready `ray.put` refs", loads.puts(1_000))
@@ -62,7 +64,8 @@ async def tables(quick: bool) -> list[str]:
     sections.append(await _memory())
     sections.append(await giving_up_table(5_000 if quick else 50_000))
     sections.append(tracking_table(quick))
-    print(*sections[-5:], sep="\n")
+    sections.append(await limits_section(quick))
+    print(*sections[-6:], sep="\n", flush=True)
     return sections
 
 
@@ -74,29 +77,10 @@ async def client_table() -> str:
         if name != YARDSTICK  # not over Ray Client
     }
     load = loads.finished(1_000)
-    return _table(
+    return table(
         "1,000 finished actor results over Ray Client",
         await measure(peers, load),
         "ray.get",
-    )
-
-
-def _table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -> str:
-    unit = timings[yardstick].per_ref
-    rows = [
-        f"| {name} | {timing.per_ref:.1f} | {timing.per_ref / unit:.2f} | "
-        f"{timing.stall:.0f} |"
-        for name, timing in timings.items()
-    ]
-    return "\n".join(
-        [
-            f"## {title}",
-            "",
-            f"| | µs per ref | ratio to `{yardstick}` | worst stall of the loop, ms |",
-            "| --- | ---: | ---: | ---: |",
-            *rows,
-            "",
-        ]
     )
 
 
@@ -169,6 +153,8 @@ def main() -> int:
             print(sections[-1])
         finally:
             ray.shutdown()
+    sections.append(one_cpu_sections())
+    print(sections[-1], flush=True)
     # It needs a Chromium, as the browser tests do.
     sections.append(display_table())
     print(sections[-1])

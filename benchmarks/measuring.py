@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+#: The peer that ratios refer to.
+YARDSTICK = "ray.get in an executor"
 #: Runs of each peer, of which the median is taken.
 REPEATS = 5
 #: Seconds between two wakeups of the task that measures stalls.
@@ -108,3 +110,23 @@ async def _run(
     await asyncio.sleep(2 * BEAT)
     watching.cancel()
     return took, worst
+
+
+def table(title: str, timings: dict[str, Timing], yardstick: str = YARDSTICK) -> str:
+    """Return a Markdown section with the timings of one load."""
+    unit = timings[yardstick].per_ref
+    rows = [
+        f"| {name} | {timing.per_ref:.1f} | {timing.per_ref / unit:.2f} | "
+        f"{timing.stall:.0f} |"
+        for name, timing in timings.items()
+    ]
+    return "\n".join(
+        [
+            f"## {title}",
+            "",
+            f"| | µs per ref | ratio to `{yardstick}` | worst stall of the loop, ms |",
+            "| --- | ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )

@@ -54,6 +54,3 @@ PEERS: dict[str, Peer] = {
     "our gather": our_gather,
     "our as_completed": our_as_completed,
 }
-
-#: The peer that ratios refer to.
-YARDSTICK = "ray.get in an executor"
