@@ -14,6 +14,7 @@ import pytest
 
 from harness.malformed import MALFORMED, WHO
 from harness.notebooks import execute_notebook, write_notebook
+from ray_jupyter_async._display.widget.bundle import front_end_module
 from ray_jupyter_async._tracking.snapshots import RefState
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -154,13 +155,16 @@ class Page:
         """Return the custom messages with this key."""
         return [content for content, _ in self.widget.custom if what in content]
 
-    def ask(self, what, **fields):
-        """Ask for something, and return what the answer says."""
-        request = f"{self.view}-{next(self.numbers)}"
-        content = {"do": what, "request": request, "view": self.view, **fields}
+    def tell(self, content):
+        """Send a message that has no answer."""
         self.kernel.send_comm(
             self.widget.comm_id, {"method": "custom", "content": content}
         )
+
+    def ask(self, what, **fields):
+        """Ask for something, and return what the answer says."""
+        request = f"{self.view}-{next(self.numbers)}"
+        self.tell({"do": what, "request": request, "view": self.view, **fields})
         (answer,) = self.kernel.poll(
             lambda: [a for a in self.sent("answer") if a["answer"] == request],
             what=f"an answer to {what}",
@@ -289,6 +293,30 @@ def test_reloaded_page_is_sent_everything_again(page, cell_kernel):
     page.ask("close", line="f")
     page.view = old
     page.ask("close", line="f")
+
+
+@ANSWERS
+def test_front_end_is_sent_until_a_page_has_it(cell_kernel):
+    def carried(page):
+        return set(page.widget.state["front_end"]) - {"name"}
+
+    first = Page(cell_kernel)
+    assert first.widget.state["front_end"]["code"] == front_end_module()
+    first.tell({"do": "here", "page": "p", "writes": False})
+    first.tell({"do": "left", "page": "p"})
+    first.ask("pause", on=False)  # these have been read
+    first.end()
+    cell_kernel.poll(lambda: not first.widget.open)
+
+    second = Page(cell_kernel)
+    assert not carried(second)
+    assert len(json.dumps(second.widget.state)) < 10_000
+    # A page that was opened since then has nothing.
+    second.tell({"do": "load"})
+    cell_kernel.poll(lambda: carried(second) == {"code", "styles"})
+    assert second.widget.state["front_end"] == first.widget.state["front_end"]
+    second.end()
+    cell_kernel.poll(lambda: not second.widget.open)
 
 
 @ANSWERS

@@ -36,6 +36,8 @@ MALFORMED: list[Any] = [
     {"do": "cancel", "line": "f", "refs": [0] * (MOST_REFS + 1), **WHO},
     {"do": "close", "line": ["f"], **WHO},
     {"do": "close", **WHO},
+    {"do": "load", "page": "p"},
+    {"do": "load", **WHO},
     {"do": "open", **WHO},
     {"do": "retry", **WHO},
     {"do": "retry", "line": 7, **WHO},

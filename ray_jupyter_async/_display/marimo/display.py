@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..widget.bundle import front_end_styles
 from ..widget.display import CellDisplay
 from . import host
 
@@ -82,4 +83,6 @@ class MarimoDisplay:
 
     def _append(self, widget: ProgressWidget, _display_id: str) -> None:
         self._widget = widget
+        # There a widget has a root of its own, which the page's styles do not reach.
+        widget._css = front_end_styles()
         host.append_output(widget)

@@ -1,7 +1,8 @@
-"""The widget's front end as one ES module and one style sheet.
+"""The widget's front end as one ES module and one style sheet, and what loads it.
 
 Its source is a few small modules in ``frontend/``. A browser gets them joined, so that
-nothing is fetched and no bundler is needed. The sources import names from each other
+nothing is fetched and no bundler is needed; ``loader.js`` stands alone. The others
+import names from each other
 with ``import { ... } from "./other.js";`` alone, and export declarations by name; names
 are unique over all of them.
 """
@@ -18,6 +19,11 @@ _STYLES = ("base.css", "lines.css", "details.css")
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<file>\w+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
+
+
+def loader_module() -> str:
+    """Return the JavaScript that every display carries."""
+    return (_FOLDER / "loader.js").read_text(encoding="utf-8")
 
 
 def front_end_module() -> str:

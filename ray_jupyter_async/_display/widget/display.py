@@ -16,6 +16,7 @@ from IPython import display as _ipython
 from ..static.page import progress_bundle
 from .arrival import Arrival, KeptWidgets, cell_id_of, marked
 from .comm import answer_at_once
+from .front_end import note_arrival
 from .page_messages import RefusedError, Report, note_refusal, parse
 from .ray_requests import ASKED_OF_RAY, Overdue, RayRequests
 from .views import Views
@@ -277,6 +278,12 @@ class CellDisplay:
 
     def _place_reported(self, report: Report) -> None:
         """Act on a page's report of the display's place in its notebook."""
+        if report.do == "load":
+            for widget in filter(None, (self._widget, self._leaving)):
+                widget.load()
+            return
+        if report.do == "here":
+            note_arrival()
         meaning = self._arrival.receive(report)
         if report.do == "gone":
             self._views.remove(report.view)

@@ -156,7 +156,7 @@ class Report(NamedTuple):
     do
         A key of `REPORTS`.
     page
-        The page that reports.
+        The page that reports; "" if it has no more than the loader of the front end.
     view
         A view of it that is gone.
     writes
@@ -170,7 +170,7 @@ class Report(NamedTuple):
     """
 
     do: str
-    page: str
+    page: str = ""
     view: str = ""
     writes: bool = False
     found: bool = False
@@ -246,6 +246,7 @@ REPORTS: Mapping[str, tuple[frozenset[str], ...]] = {
     "gone": (frozenset({"do", "page", "view", "found"}),),
     "arrived": (frozenset({"do", "page", "number", "stands"}),),
     "rerun": (frozenset({"do", "page"}),),
+    "load": (frozenset({"do"}),),
 }
 _KNOWN = {**REQUESTS, **REPORTS}
 

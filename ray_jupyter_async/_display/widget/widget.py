@@ -24,7 +24,8 @@ from ..words import (
     totals,
 )
 from .arrival import marked
-from .bundle import front_end_module, front_end_styles
+from .bundle import loader_module
+from .front_end import front_end, whole_front_end
 from .page_messages import note_refusal
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class ProgressWidget(anywidget.AnyWidget):
         See `Arrival.place`.
     """
 
-    _esm = front_end_module()
-    _css = front_end_styles()
+    _esm = loader_module()
 
+    #: See `front_end`.
+    front_end = traitlets.Dict().tag(sync=True)
     #: A `State`, always set as a whole.
     state = traitlets.Dict().tag(sync=True)
     #: See `Arrival.place`.
@@ -71,7 +73,9 @@ class ProgressWidget(anywidget.AnyWidget):
     ) -> None:
         # Before the comm opens: a page may answer at once.
         self.on_msg(lambda _widget, content, _buffers: on_message(content))
-        super().__init__(state=widget_state(progress), place=dict(place))
+        super().__init__(
+            front_end=front_end(), state=widget_state(progress), place=dict(place)
+        )
         self._progress = progress
 
     def show(
@@ -104,6 +108,10 @@ class ProgressWidget(anywidget.AnyWidget):
         self._progress = progress
         self.state = {**widget_state(progress), "over": True}
 
+    def load(self) -> None:
+        """Send a page the front end."""
+        self.front_end = {**whole_front_end()}
+
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Refuse what a page writes: state and source are the kernel's.
 
@@ -116,10 +124,10 @@ class ProgressWidget(anywidget.AnyWidget):
         """Drop the content of a widget that no page shows and that is about to close.
 
         nbclient (0.11) keeps the state of closed widgets in the notebook's metadata,
-        and a page that opens that notebook makes a model of it: 90 kB, most of them
-        the front end's source.
+        and a page that opens that notebook makes a model of it.
         """
-        self._esm, self._css = _NOTHING, ""
+        self._esm = _NOTHING
+        self.front_end = {}
         self.state = {**self.state, "lines": []}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
