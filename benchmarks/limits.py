@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import ray
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ray_jupyter_async._ray_api.core_worker import connected_core
 from ray_jupyter_async._ray_api.objects import ObjectReader
@@ -151,6 +152,11 @@ def _draw(curves: dict[str, dict[int, float]]) -> None:
             )
         axes.set_xlabel("refs")
         axes.set_ylabel("µs per ref")
+        for formatted in (
+            axes.yaxis.set_major_formatter,
+            axes.yaxis.set_minor_formatter,
+        ):
+            formatted(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.grid(visible=True, color=grey, alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(IMAGES / "limits.svg", transparent=True, metadata={"Date": None})

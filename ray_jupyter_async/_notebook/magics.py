@@ -47,6 +47,7 @@ _LOOKS = {
     "often": "in ray.get within 0.1 s",
     "seldom": "in ray.get within 1 s",
     "yours": "in ray.get as often as your setting of Ray says",
+    "unknown": "in ray.get not known without a local connection",
 }
 
 _PACKAGES = ("ray-jupyter-async", "ray", "ipython", "ipykernel", "nest-asyncio2")

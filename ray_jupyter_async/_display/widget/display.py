@@ -15,8 +15,8 @@ from IPython import display as _ipython
 
 from ..static.page import progress_bundle
 from .arrival import Arrival, KeptWidgets, cell_id_of, marked
+from .bundle import note_arrival
 from .comm import answer_at_once
-from .front_end import note_arrival
 from .page_messages import RefusedError, Report, note_refusal, parse
 from .ray_requests import ASKED_OF_RAY, Overdue, RayRequests
 from .views import Views

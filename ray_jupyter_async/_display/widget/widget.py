@@ -24,8 +24,7 @@ from ..words import (
     totals,
 )
 from .arrival import marked
-from .bundle import loader_module
-from .front_end import front_end, whole_front_end
+from .bundle import front_end, loader_module, whole_front_end
 from .page_messages import note_refusal
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class ProgressWidget(anywidget.AnyWidget):
         # Before the comm opens: a page may answer at once.
         self.on_msg(lambda _widget, content, _buffers: on_message(content))
         super().__init__(
-            front_end=front_end(), state=widget_state(progress), place=dict(place)
+            front_end={**front_end()}, state=widget_state(progress), place=dict(place)
         )
         self._progress = progress
 

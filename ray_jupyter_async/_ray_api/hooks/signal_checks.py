@@ -52,12 +52,14 @@ class SignalChecks(Replacements):
         self._thread: threading.Thread | None = None
 
     @property
-    def state(self) -> Literal["often", "seldom", "yours"]:
-        """How often the connected session looks."""
+    def state(self) -> Literal["often", "seldom", "yours", "unknown"]:
+        """How often the connected session looks; unknown without a local one."""
+        core = connected_core()
+        if core is None:
+            return "unknown"
         if _chosen_by_user():
             return "yours"
-        core = connected_core()
-        return "often" if core is not None and core is self._changed else "seldom"
+        return "often" if core is self._changed else "seldom"
 
     def _replace(self, undo: ExitStack) -> None:
         undo.callback(self._restore)

@@ -1,5 +1,5 @@
 /**
- * Loads the front end once for all displays of a page. front_end.py is the kernel's side.
+ * Loads the front end once for all displays of a page. bundle.py is the kernel's side.
  *
  * This is all that every display carries. The rest comes with the displays of a kernel
  * until one of its pages has it; a page that does not have it yet asks for it.
