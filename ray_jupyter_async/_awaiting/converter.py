@@ -330,7 +330,8 @@ class Converter:
         """Attend to held-up readers and ended sessions, and look again later."""
         self._timer = None
         busy = self.attend()
-        if self._pending:
+        # Readers may still have to cancel tasks of awaits that are gone.
+        if self._pending or busy:
             self._look_again(HELP_SECONDS if busy else SESSION_SECONDS)
 
     def attend(self) -> bool:

@@ -188,7 +188,21 @@ def test_closing_can_cancel_the_tasks(slow, gate):
         await asyncio.to_thread(poll, lambda: loads)
         completed.close()
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            await asyncio.to_thread(ray.get, held, timeout=60)
+            await asyncio.to_thread(ray.get, held, timeout=30)
+
+    run(main(), timeout=90)
+
+
+def test_closing_cancels_tasks_of_which_the_loop_has_not_heard(slow, gate):
+    held = gate.hold()
+
+    async def main():
+        refs = [slow, *[ray.put(i) for i in range(20)], held]
+        completed = as_completed(refs, with_results=True, cancel_task=True)
+        poll(lambda: loads)  # `held` is left over by now; the loop has no turn
+        completed.close()
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            await asyncio.to_thread(ray.get, held, timeout=30)
 
     run(main(), timeout=90)
 

@@ -146,6 +146,20 @@ def test_cancelled_sweep_can_cancel_the_tasks(slow, gate):
     run(main(), timeout=90)
 
 
+def test_cancelling_reaches_tasks_of_which_the_loop_has_not_heard(ray_session, gate):
+    held = gate.hold()
+
+    async def main():
+        everything = gather([*[ray.put(i) for i in range(20)], held], cancel_task=True)
+        # The reader has ended its only job; the loop has no turn.
+        poll(lambda: readers._threads == 0)
+        everything.cancel()
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            await asyncio.to_thread(ray.get, held, timeout=60)
+
+    run(main(), timeout=90)
+
+
 def test_each_ref_is_observed_once(ray_session, gate):
     seen = []
     refs = [*[ray.put(b"x" * i) for i in range(100)], gate.hold(), failed("no")]

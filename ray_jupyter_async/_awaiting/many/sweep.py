@@ -105,6 +105,8 @@ class Sweep(ABC):
             first + at: refs[at : at + CHUNK] for at in range(0, len(refs), CHUNK)
         }
         self._next = deque(self._chunks)
+        #: Refs that were reported as left over, until the loop has taken the report.
+        self._leaving: dict[int, Ref] = {}
         converter.watch_over(self)
         readers.call(self._go_on)
 
@@ -120,6 +122,8 @@ class Sweep(ABC):
             value.taken = True
             self._have_read(value.filled + len(value.left))
             if value.left:
+                for index in value.left:
+                    self._leaving.pop(index, None)
                 self._receiver.left_over(self, value.left)
             if value.filled:
                 self._filled(value.filled)
@@ -148,8 +152,9 @@ class Sweep(ABC):
             readers.call(_cancel_tasks, self.session, refs)
 
     def _rest(self) -> list[Ref]:
-        """Return the refs that have not been read."""
-        return [ref for chunk in list(self._chunks.values()) for ref in chunk]
+        """Return the refs that have not been read, and that nothing else awaits."""
+        rest = [ref for chunk in list(self._chunks.values()) for ref in chunk]
+        return [*rest, *list(self._leaving.values())]
 
     def _end(self) -> None:
         self._done = True
@@ -157,6 +162,7 @@ class Sweep(ABC):
         for refs in list(self._chunks.values()):
             refs.clear()  # a reader that is held up still has the list
         self._chunks.clear()
+        self._leaving = {}
 
     def _go_on(self) -> None:
         """Sweep the next chunk; on a reader."""
@@ -199,6 +205,7 @@ class Sweep(ABC):
     def _leave(self, start: int, refs: list[Ref], found: set[int]) -> None:
         """Report the refs of a chunk whose objects were not found."""
         left = {start + i: ref for i, ref in enumerate(refs) if i not in found}
+        self._leaving.update(left)
         self._report(Report(0, left))
 
     @abstractmethod
