@@ -216,8 +216,9 @@ def test_cancelled_await_in_flight_is_dropped(gate):
 def test_raylet_that_does_not_answer_does_not_stop_the_loop():
     # In its own Ray: the shared one's raylet must not stop.
     script = f"""
-        import asyncio, os, signal, time
+        import asyncio, os, pathlib, signal, time
         {RAY_INIT}
+        from harness.polling import poll
         from ray_jupyter_async import as_future, gather, patched
 
         @ray.remote(num_cpus=0)
@@ -232,6 +233,9 @@ def test_raylet_that_does_not_answer_does_not_stop_the_loop():
             node = ray._private.worker._global_node
             raylet = node.all_processes["raylet"][0].process.pid
             os.kill(raylet, signal.SIGSTOP)
+            # On a loaded machine its threads go on for a moment.
+            stat = pathlib.Path(f"/proc/{{raylet}}/stat")
+            poll(lambda: stat.read_text().split()[2] == "T")
             try:
                 with patched():
                     waits = [asyncio.ensure_future(ref) for ref in large]
