@@ -11,7 +11,6 @@ import ray, harness.lean_ray
 from harness.polling import poll
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from ray import ObjectRef
 from ray_jupyter_async import as_future, as_completed, gather, wait
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -120,10 +119,10 @@ poll(lambda: any(event.kind == "known" for event in seen))
 print("read", names())
 
 reads.clear()
-told = {}
-watch_ready(refs, lambda key, what: told.setdefault(key, what), told.pop)
-poll(lambda: len(told) == 3)
-print("watched", [what is None for what in map(told.get, map(ObjectRef.binary, refs))])
+reported = {}
+watch_ready(refs, reported.__setitem__, reported.pop)
+poll(lambda: len(reported) == 3)
+print("watched", [reported[ref.binary()] is None for ref in refs])
 print("outcomes", set(outcomes_of([ref.binary() for ref in refs])) == {near.binary()})
 print("read", names(), "far on", nodes_of(far), "node")
 """

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import ray
 
+from harness.failed_refs import failed
 from harness.loops import run, until_read
 from harness.polling import poll
 from harness.rays import RAY_INIT, run_script
@@ -20,17 +21,6 @@ from ray_jupyter_async._awaiting.events import (
     remove_observer,
 )
 from ray_jupyter_async._awaiting.many.sweep import CHUNK
-
-
-@ray.remote(num_cpus=0)
-def fail(error):
-    raise error
-
-
-def failed(message):
-    ref = fail.remote(ValueError(message))
-    ray.wait([ref])
-    return ref
 
 
 async def pairs_of(refs, **options):

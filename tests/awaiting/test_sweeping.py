@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import ray
 
+from harness.failed_refs import failed
 from harness.loops import run, until_read
 from harness.polling import poll
 from harness.rays import RAY_INIT, run_script
@@ -21,17 +22,6 @@ from ray_jupyter_async._awaiting.events import (
 )
 from ray_jupyter_async._awaiting.fetch.pool import readers
 from ray_jupyter_async._awaiting.many.sweep import CHUNK
-
-
-@ray.remote(num_cpus=0)
-def fail(error):
-    raise error
-
-
-def failed(message):
-    ref = fail.remote(ValueError(message))
-    ray.wait([ref])
-    return ref
 
 
 def test_every_chunk_is_put_in_its_place(ray_session):

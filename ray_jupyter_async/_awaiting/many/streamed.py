@@ -64,7 +64,7 @@ class StreamedSweep(Sweep):
     def settle(self, value: Report | None, error: BaseException | None) -> None:
         """Take a reader's report, or what has been loaded; on the loop's thread."""
         if value is None and error is None:
-            # Cleared first: what a reader adds from now on it tells again.
+            # Cleared first, so that a reader reports what it adds from now on.
             self._told = False
             self._take_loaded()
         else:
