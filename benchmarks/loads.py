@@ -22,6 +22,11 @@ class Echo:
         """Return `value`."""
         return value
 
+    def echo_each(self, values: list[Any]) -> Iterator[Any]:
+        """Yield the values one by one."""
+        for value in values:  # noqa: UP028 - Ray sends into what it iterates over
+            yield value
+
     def wait(self, path: str) -> None:
         """Wait until the file exists."""
         while not os.path.exists(path):  # noqa: PTH110 - cheap, in a worker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -200,7 +200,7 @@ def map(
     )
 
 
-class _Submitted(AsyncIterator[asyncio.Future[Any]]):
+class _Submitted:
     """The futures of tasks, each submitted when it is asked for."""
 
     def __init__(
@@ -215,23 +215,36 @@ class _Submitted(AsyncIterator[asyncio.Future[Any]]):
             aiter(iterable) if hasattr(iterable, "__aiter__") else iter(iterable)
             for iterable in iterables
         ]
+        self._waits = any(hasattr(iterator, "__anext__") for iterator in self._inputs)
         self._cancel_task = cancel_task
+
+    def next_now(self) -> asyncio.Future[Any] | None:
+        if self._waits:
+            return None
+        return self._begin([_next_item(iterator) for iterator in self._inputs])
 
     async def __anext__(self) -> asyncio.Future[Any]:
         items = []
         for iterator in self._inputs:
             if hasattr(iterator, "__anext__"):
                 items.append(await anext(iterator))
-                continue
-            try:
-                items.append(next(iterator))
-            except StopIteration:
-                raise StopAsyncIteration from None
+            else:
+                items.append(_next_item(iterator))
+        return self._begin(items)
+
+    def _begin(self, items: list[Any]) -> asyncio.Future[Any]:
         try:
             ref = self._submit(*items)
         except StopAsyncIteration as error:  # would pass for the end of the inputs
             raise RuntimeError("submitting raised StopAsyncIteration") from error
         return as_future(ref, cancel_task=self._cancel_task)
+
+
+def _next_item(iterator: Any) -> Any:
+    try:
+        return next(iterator)
+    except StopIteration:
+        raise StopAsyncIteration from None
 
 
 async def _twice_the_cpus() -> int:

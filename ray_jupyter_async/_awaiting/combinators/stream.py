@@ -71,11 +71,14 @@ def stream(generator: Any, *, prefetch: int = 8) -> Flow[Any]:
     return Flow(_Futures(generator), prefetch)
 
 
-class _Futures(AsyncIterator[asyncio.Future[Any]]):
+class _Futures:
     """The futures of a generator's refs, each made when it is asked for."""
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
+
+    def next_now(self) -> None:
+        """Return None: the generator has to be waited for."""
 
     async def __anext__(self) -> asyncio.Future[Any]:
         return as_future(await anext(self._generator))

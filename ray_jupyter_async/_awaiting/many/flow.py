@@ -8,6 +8,7 @@ for good when one of its steps is cancelled. `Iteration` is what they share, `Fl
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Step = TypeVar("Step")
+
+#: Seconds after which a source that never waits gives the loop a turn.
+SLICE_SECONDS = 0.004
 
 
 class _State(Protocol):
@@ -84,12 +88,22 @@ class Iteration(AsyncIterator[T]):
             loop.call_soon_threadsafe(self._state.close)
 
 
+class Source(Protocol):
+    """Where the futures of a `Flow` come from."""
+
+    def next_now(self) -> asyncio.Future[Any] | None:
+        """Return the next future, or None if it has to be waited for with `anext`.
+
+        Raises StopAsyncIteration at the end, as `__anext__` does.
+        """
+
+    async def __anext__(self) -> asyncio.Future[Any]: ...
+
+
 class _InFlight:
     """The futures that an iteration has begun and not returned."""
 
-    def __init__(
-        self, source: AsyncIterator[asyncio.Future[Any]], *, ordered: bool
-    ) -> None:
+    def __init__(self, source: Source, *, ordered: bool) -> None:
         self._source = source
         self._ordered = ordered
         #: In the source's order; without those that are done if results are unordered.
@@ -106,10 +120,25 @@ class _InFlight:
         return len(self.pending) + len(self._done)
 
     def advance(self, limit: int) -> None:
-        """Ask the source for one more, unless the limit is reached."""
-        if self._following is None and not self.exhausted and len(self) < limit:
-            self._following = asyncio.ensure_future(next_of(self._source))
+        """Ask the source for more until the limit is reached, or it has to wait."""
+        until = time.monotonic() + SLICE_SECONDS
+        while self.behind(limit) and time.monotonic() < until:
+            try:
+                future = self._source.next_now()
+            except BaseException as error:
+                self._ended_with(error)
+                if not isinstance(error, (Exception, asyncio.CancelledError)):
+                    raise  # Stop
+                return
+            if future is not None:
+                self._begun(future)
+                continue
+            self._following = asyncio.ensure_future(_next_of(self._source))
             self._following.add_done_callback(self._followed)
+
+    def behind(self, limit: int) -> bool:
+        """Whether the source can be asked for more now."""
+        return self._following is None and not self.exhausted and len(self) < limit
 
     def take(self) -> asyncio.Future[Any] | None:
         """Remove and return the next future if it is done."""
@@ -151,15 +180,23 @@ class _InFlight:
         self._following = None
         try:
             future = task.result()
-        except StopAsyncIteration:
-            self.exhausted = True
         except BaseException as error:
-            self.exhausted = True
-            self.error = error
+            self._ended_with(error)
         else:
-            self.pending[future] = None
-            future.add_done_callback(self._arrived)
+            self._begun(future)
         self._wake()
+
+    def _begun(self, future: asyncio.Future[Any]) -> None:
+        if self.exhausted:  # the source itself has closed the iteration
+            _discard(future)
+            return
+        self.pending[future] = None
+        future.add_done_callback(self._arrived)
+
+    def _ended_with(self, error: BaseException) -> None:
+        if not self.exhausted and not isinstance(error, StopAsyncIteration):
+            self.error = error
+        self.exhausted = True
 
     def _arrived(self, future: asyncio.Future[Any]) -> None:
         if self._ordered:
@@ -185,7 +222,7 @@ class Flow(Iteration[T]):
 
     Parameters
     ----------
-    source : async iterator of asyncio.Future
+    source : Source
         Asked for the next future only while fewer than `limit` are in flight or have
         not been taken: a slow consumer slows it down.
     limit : int or callable
@@ -199,7 +236,7 @@ class Flow(Iteration[T]):
 
     def __init__(
         self,
-        source: AsyncIterator[asyncio.Future[Any]],
+        source: Source,
         limit: int | Callable[[], Awaitable[int]],
         *,
         ordered: bool = True,
@@ -229,7 +266,10 @@ class Flow(Iteration[T]):
                 error = state.error
                 self.close()
                 raise StopAsyncIteration if error is None else error
-            await state.change()
+            if state.behind(limit):
+                await asyncio.sleep(0)
+            else:
+                await state.change()
 
     def _value_of(self, future: asyncio.Future[Any]) -> Any:
         error = future.exception()
@@ -244,9 +284,9 @@ class Flow(Iteration[T]):
             del error, future  # this frame is in the error's traceback
 
 
-async def next_of(source: AsyncIterator[T]) -> T:
-    """Return the source's next item; a coroutine, of which a task can be made."""
-    return await anext(source)
+async def _next_of(source: Source) -> asyncio.Future[Any]:
+    # A coroutine, of which a task can be made.
+    return await source.__anext__()
 
 
 def _discard(future: asyncio.Future[Any]) -> None:
