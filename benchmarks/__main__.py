@@ -18,7 +18,9 @@ from harness.client import running_client_server
 
 from . import loads
 from .display import display_table
-from .giving_up import giving_up_table
+from .first_display import first_display_table
+from .flows import flow_tables
+from .giving_up import giving_up_table, pending_table
 from .limits import limits_section
 from .measuring import YARDSTICK, measure, table
 from .one_cpu import one_cpu_sections
@@ -60,12 +62,16 @@ async def tables(quick: bool) -> list[str]:
             loads.finished(1_000),
             repeats=3,
         )
+    sections += await flow_tables()
     sections += await single_tables()
     sections.append(await _memory())
     sections.append(await giving_up_table(5_000 if quick else 50_000))
+    sections += [await pending_table(count) for count in (5_000, 50_000)]
+    if not quick:
+        sections.append(await pending_table(300_000))
     sections.append(tracking_table(quick))
     sections.append(await limits_section(quick))
-    print(*sections[-6:], sep="\n", flush=True)
+    print(*sections[-13:], sep="\n", flush=True)
     return sections
 
 
@@ -156,8 +162,8 @@ def main() -> int:
     sections.append(one_cpu_sections())
     print(sections[-1], flush=True)
     # It needs a Chromium, as the browser tests do.
-    sections.append(display_table())
-    print(sections[-1])
+    sections += [first_display_table(), display_table()]
+    print(*sections[-2:], sep="\n")
     if options.write:
         PAGE.write_text("\n".join([_head(), *sections]), encoding="utf-8")
         print(f"wrote {PAGE}")

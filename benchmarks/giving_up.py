@@ -1,4 +1,4 @@
-"""Benchmark of awaits that are given up, all at once."""
+"""Benchmark of awaits that are pending for long, and are given up all at once."""
 
 from __future__ import annotations
 
@@ -34,20 +34,58 @@ async def giving_up_table(count: int) -> str:
                 f"`wait_for` of each: {name}", refs, lambda ref: ref, _wait_for(begin)
             )
         )
-    begun = [rja.gather(refs)]
-    await asyncio.sleep(2)
-    rows.append(
-        _line("`cancel()` of one `gather` of all", *await measure_once(_cancel, begun))
-    )
     gated.open()
+    return _table(
+        f"Giving up {count:,} pending awaits",
+        "With futures of asyncio's it is asyncio's own share.",
+        rows,
+    )
+
+
+async def pending_table(count: int) -> str:
+    """Measure the life of `count` refs that are all pending; return Markdown."""
+    gated = Gated(count)
+    refs: list[Any] = []
+    futures: list[Any] = []
+    gathered: list[Any] = []
+
+    async def submit(_: Any) -> None:
+        for number, ref in enumerate(gated.submitted()):
+            refs.append(ref)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def begin(_: Any) -> None:
+        for number, ref in enumerate(refs):
+            futures.append(rja.as_future(ref))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def gather(_: Any) -> None:
+        gathered.append(rja.gather(refs))
+
+    rows = []
+    for name, step, given in (
+        ("submitting, 500 at once", submit, []),
+        ("`as_future` of each, 500 at once", begin, []),
+        ("`cancel()` of each", _cancel, futures),
+        ("one `gather` of all", gather, []),
+        ("`cancel()` of the `gather`", _cancel, gathered),
+    ):
+        rows.append(_line(name, *await measure_once(step, given), count))
+        await asyncio.sleep(2)
+    gated.open()
+    return _table(f"{count:,} refs, all pending", "", rows)
+
+
+def _table(title: str, text: str, rows: list[str]) -> str:
     return "\n".join(
         [
-            f"## Giving up {count:,} pending awaits",
+            f"## {title}",
             "",
-            "With futures of asyncio's it is asyncio's own share.",
-            "",
-            "| | s in all | worst stall of the loop, ms |",
-            "| --- | ---: | ---: |",
+            *([text, ""] if text else []),
+            "| | s in all | µs per ref | worst stall of the loop, ms |",
+            "| --- | ---: | ---: | ---: |",
             *rows,
             "",
         ]
@@ -61,11 +99,12 @@ async def _row(name: str, refs: list[Any], begin: Begin, give_up: Any) -> str:
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
     await asyncio.sleep(1)
-    return _line(name, *await measure_once(give_up, begun))
+    return _line(name, *await measure_once(give_up, begun), len(refs))
 
 
-def _line(name: str, seconds: float, stall: float) -> str:
-    return f"| {name} | {seconds:.2f} | {1e3 * stall:.0f} |"
+def _line(name: str, seconds: float, stall: float, count: int) -> str:
+    each = 1e6 * seconds / count
+    return f"| {name} | {seconds:.2f} | {each:.1f} | {1e3 * stall:.0f} |"
 
 
 async def _cancel(begun: list[Any]) -> None:

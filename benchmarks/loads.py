@@ -70,9 +70,14 @@ class Gated:
 
     def make(self) -> list[Any]:
         """Submit the calls, behind a new gate."""
+        return list(self.submitted())
+
+    def submitted(self) -> Iterator[Any]:
+        """Submit the calls one by one, behind a new gate."""
         self._gates += 1
         self._actor.wait.remote(str(self._gate))
-        return [self._actor.echo.remote(i) for i in range(self._count)]
+        for i in range(self._count):
+            yield self._actor.echo.remote(i)
 
     def open(self) -> None:
         """Open the gate."""
