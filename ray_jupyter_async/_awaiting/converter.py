@@ -47,6 +47,10 @@ T = TypeVar("T")
 SLICE_SECONDS = 0.004
 #: Pending awaits up to which each is served at once; more are served in batches.
 FEW = 8
+#: Awaits that were given up and are tidied away at once, and the pause after them in
+#: seconds: the loop, which may be giving up others, must not wait for the GIL.
+TIDY_STEP = 128
+TIDY_PAUSE_SECONDS = 0.0002
 #: Seconds between two checks that the session is connected.
 SESSION_SECONDS = 0.25
 #: Seconds between two checks of readers that have work, see `Readers.help_out`.
@@ -302,22 +306,32 @@ class Converter:
         if unwatch is None and key is None:
             return
         self._given_up.append((unwatch, key, await_.origin, time.monotonic()))
+        self._tidy_soon()
+
+    def _tidy_soon(self) -> None:
         if not self._tidying:
             self._tidying = True
             readers.call(self._tidy)
 
     def _tidy(self) -> None:
         """End the watches of awaits that were given up, and report these; a reader."""
-        self._tidying = False
         events = []
-        while self._given_up:
-            unwatch, key, origin, at = self._given_up.popleft()
+        for _ in range(TIDY_STEP):
+            try:
+                unwatch, key, origin, at = self._given_up.popleft()
+            except IndexError:
+                break
             if unwatch is not None:
                 unwatch()
             if key is not None:
                 events.append(AwaitEvent("settled", key, origin, at, Outcome.CANCELLED))
-            readers.moved()
         emit(events)
+        if self._given_up:
+            time.sleep(TIDY_PAUSE_SECONDS)
+        self._tidying = False
+        # Looked at again: what was added before that line has begun no other step.
+        if self._given_up:
+            self._tidy_soon()
 
     def _look_again(self, seconds: float) -> None:
         if self._timer is not None:

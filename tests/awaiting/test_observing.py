@@ -8,7 +8,9 @@ import pytest
 import ray
 
 from harness.loops import run, until_read
+from harness.polling import poll
 from ray_jupyter_async import as_future
+from ray_jupyter_async._awaiting.converter import TIDY_STEP
 from ray_jupyter_async._awaiting.events import (
     Outcome,
     add_observer,
@@ -60,6 +62,26 @@ def test_cancelled_await_is_observed(ray_session, events, gate):
     run(main())
     outcomes = [event.outcome for event in events if event.key == ref.binary()]
     assert outcomes == [None, Outcome.CANCELLED]
+
+
+def test_many_awaits_given_up_are_each_reported_once(ray_session, events, gate):
+    ref = gate.hold()
+    count = 3 * TIDY_STEP
+
+    def cancelled():
+        return [event for event in events if event.outcome is Outcome.CANCELLED]
+
+    async def main():
+        futures = [as_future(ref) for _ in range(count)]
+        await until_read()
+        for future in futures[:-1]:
+            future.cancel()
+        await asyncio.to_thread(poll, lambda: len(cancelled()) >= count - 1)
+        futures[-1].cancel()
+        await asyncio.to_thread(poll, lambda: len(cancelled()) >= count)
+
+    run(main())
+    assert len(cancelled()) == count
 
 
 def test_failing_observer_affects_no_await(ray_session, caplog):

@@ -99,6 +99,7 @@ class LocalSession:
             groups = by_need.setdefault(await_.need, {})
             groups.setdefault(await_.key, Group(ref, [])).awaits.append(await_)
         announce(begun)
+        readers.moved()
         for need, groups in by_need.items():
             self._begin(need, groups, ready)
 
@@ -177,6 +178,7 @@ class LocalSession:
     def _look(self, refs: list[Ref], fetch_local: bool) -> list[Ref]:
         if not refs:
             return []
+        readers.moved()
         return self.objects.wait(refs, len(refs), timeout_ms=0, fetch_local=fetch_local)
 
     def _read_all(self, groups: dict[bytes, Group]) -> bool:

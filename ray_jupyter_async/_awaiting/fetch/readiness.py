@@ -90,6 +90,7 @@ class Readiness:
         # The await may have been cancelled during the registration.
         if await_.done():
             release(await_)
+        readers.moved()
 
 
 class _WhenReady:
