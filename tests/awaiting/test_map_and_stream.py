@@ -84,6 +84,62 @@ def test_actor_method_is_mapped(ray_session):
     assert run(listed(ray_map(adder.add_one, range(3), max_in_flight=2))) == [1, 2, 3]
 
 
+def test_the_loop_has_turns_while_many_inputs_are_taken(ray_session):
+    turns_at = []
+
+    def inputs():
+        for i in range(200):
+            time.sleep(0.0005)
+            turns_at.append(turns)
+            yield i
+
+    async def turn():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main():
+        turning = asyncio.ensure_future(turn())
+        await asyncio.sleep(0)
+        values = await listed(ray_map(square, inputs(), max_in_flight=200))
+        turning.cancel()
+        return values
+
+    turns = 0
+    assert run(main()) == [i * i for i in range(200)]
+    # Slices of 4 ms hold eight inputs; without them all were taken in one turn.
+    assert len(set(turns_at)) >= 5
+
+
+def test_an_input_may_close_the_iteration(ray_session):
+    def inputs():
+        yield 1
+        values.close()
+        yield 2
+
+    values = ray_map(square, inputs(), max_in_flight=4)
+    assert run(listed(values)) == []
+
+
+def test_stop_in_an_input_loses_no_value(ray_session):
+    def inputs():
+        yield 1
+        yield 2
+        raise KeyboardInterrupt
+
+    async def main():
+        values = ray_map(square, inputs(), max_in_flight=4)
+        with pytest.raises(KeyboardInterrupt):
+            await anext(values)
+        assert [await anext(values), await anext(values)] == [1, 4]
+        # Not an end: the inputs after it were never taken.
+        with pytest.raises(KeyboardInterrupt):
+            await anext(values)
+
+    run(main())
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_inputs_are_taken_only_up_to_the_limit(ray_session, ordered):
     taken, given, most = 0, 0, 0
