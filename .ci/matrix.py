@@ -93,7 +93,9 @@ def _run_row(number: int, row: dict[str, str], quick: bool) -> list[str]:
     pins = [
         name if row[name] == "newest" else f"{name}=={row[name]}" for name in packages
     ]
-    install = [str(uv), "pip", "install", "--quiet", "-p", str(python), *pins]
+    # Compiled now, or Python 3.14 warns of Ray's code on stderr in each process.
+    install = [str(uv), "pip", "install", "--quiet", "--compile-bytecode"]
+    install += ["-p", str(python), *pins]
     install += ["--editable", f"{_ROOT}[demo,client]"]
     install += ["--group", f"{_ROOT / 'pyproject.toml'}:test"]
     installed = subprocess.run(install, check=False).returncode == 0
