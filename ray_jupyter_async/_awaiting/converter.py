@@ -46,7 +46,7 @@ T = TypeVar("T")
 #: Seconds of delivery after which the loop gets a turn for something else.
 SLICE_SECONDS = 0.004
 #: Pending awaits up to which each is served at once; more are served in batches.
-FEW = 8
+FEW = 16
 #: Awaits that were given up and are tidied away at once, and the pause after them in
 #: seconds: the loop, which may be giving up others, must not wait for the GIL.
 TIDY_STEP = 128
