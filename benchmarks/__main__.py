@@ -21,7 +21,7 @@ from .display import display_table
 from .first_display import first_display_table
 from .flows import flow_tables
 from .giving_up import giving_up_table, pending_table
-from .limits import limits_section
+from .limits import limits_sections
 from .measuring import YARDSTICK, measure, table
 from .one_cpu import one_cpu_sections
 from .peers import PEERS
@@ -70,8 +70,8 @@ async def tables(quick: bool) -> list[str]:
     if not quick:
         sections.append(await pending_table(300_000))
     sections.append(tracking_table(quick))
-    sections.append(await limits_section(quick))
-    print(*sections[-13:], sep="\n", flush=True)
+    sections += await limits_sections(quick)
+    print(*sections[-15:], sep="\n", flush=True)
     return sections
 
 

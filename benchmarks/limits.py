@@ -6,6 +6,8 @@ import functools
 import gc
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from matplotlib.ticker import FuncFormatter
 from ray_jupyter_async._ray_api.core_worker import connected_core
 from ray_jupyter_async._ray_api.objects import ObjectReader
 
+from . import loads
 from .measuring import Peer
 from .peers import (
     blocking_get,
@@ -28,11 +31,12 @@ from .peers import (
 )
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-COUNTS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 #: Ray's own await takes three minutes for a million.
 MOST_OF_NATIVE = 100_000
 #: Refs of one task.
 AT_ONCE = 1_000
+#: Runs of each peer, of which the first one, which is slower, is not counted.
+TURNS = 4
 
 _MARKS = "osD^vPX"
 
@@ -76,52 +80,120 @@ def _finished(count: int) -> list[Any]:
     return refs
 
 
-async def _seconds(peer: Peer, refs: list[Any]) -> float:
+def _puts(count: int) -> list[Any]:
+    return [ray.put(i) for i in range(count)]
+
+
+def _in_flight(actor: Any, count: int) -> list[Any]:
+    return [actor.echo.remote(i) for i in range(count)]
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What is awaited in one picture.
+
+    Attributes
+    ----------
+    title, image
+        Of its section, and of the picture's file.
+    make
+        Return so many refs.
+    most
+        The largest number of refs.
+    lasts
+        Whether the same refs can be awaited again.
+    """
+
+    title: str
+    image: str
+    make: Callable[[int], list[Any]]
+    most: int
+    lasts: bool = True
+
+    def counts(self, quick: bool) -> list[int]:
+        most = min(self.most, 1_000) if quick else self.most
+        return [10**power for power in range(7) if 10**power <= most]
+
+    def peers(self) -> dict[str, Peer]:
+        # What is in flight cannot be read: there the floor is `ray.get`.
+        return {n: peer for n, peer in PEERS.items() if self.lasts or peer is not floor}
+
+
+async def _seconds(peer: Peer, load: _Load, refs: list[Any]) -> float:
     """Return the seconds of one run; the mean of several if it is short."""
-    times = max(1, 1_000 // len(refs))
+    times = max(1, (1_000 if load.lasts else 100) // len(refs))
+    took = 0.0
     gc.collect()
-    began = time.perf_counter()
     for _ in range(times):
-        await peer(refs)
-    return (time.perf_counter() - began) / times
+        given = refs if load.lasts else load.make(len(refs))
+        began = time.perf_counter()
+        await peer(given)
+        took += time.perf_counter() - began
+    return took / times
 
 
-async def limits_section(quick: bool) -> str:
-    """Measure the curves, draw them, and return a Markdown section."""
-    counts = [count for count in COUNTS if count <= (10_000 if quick else COUNTS[-1])]
-    curves: dict[str, dict[int, float]] = {name: {} for name in PEERS}
-    for count in counts:
-        refs = _finished(count)
-        seconds: dict[str, list[float]] = {name: [] for name in PEERS}
-        for turn in range(1 if count > MOST_OF_NATIVE else 4):
-            for name, peer in PEERS.items():
+async def limits_sections(quick: bool) -> list[str]:
+    """Measure the curves, draw them, and return a Markdown section for each load."""
+    actor: Any = loads.Echo.remote()
+    ray.get(actor.echo.remote(0))
+    in_flight = functools.partial(_in_flight, actor)
+    return [
+        await _limits_section(load, quick)
+        for load in (
+            _Load("finished results", "limits.svg", _finished, 1_000_000),
+            _Load("`ray.put` refs", "limits-puts.svg", _puts, 100_000),
+            _Load(
+                "actor calls in flight",
+                "limits-in-flight.svg",
+                in_flight,
+                10_000,
+                lasts=False,
+            ),
+        )
+    ]
+
+
+async def _limits_section(load: _Load, quick: bool) -> str:
+    peers = load.peers()
+    curves: dict[str, dict[int, float]] = {name: {} for name in peers}
+    for count in load.counts(quick):
+        refs = load.make(count)
+        seconds: dict[str, list[float]] = {name: [] for name in peers}
+        for turn in range(1 if count > MOST_OF_NATIVE else TURNS):
+            for name, peer in peers.items():
                 slow = peer is native_gather and count >= MOST_OF_NATIVE
                 if not slow or (count == MOST_OF_NATIVE and not turn):
-                    seconds[name].append(await _seconds(peer, refs))
+                    seconds[name].append(await _seconds(peer, load, refs))
         for name, took in seconds.items():
             if took:
-                # Of several, the first one is slower.
                 median = statistics.median(took[1:] or took)
                 curves[name][count] = median / count * 1e6
     if not quick:
-        _draw(curves)
-    return _section(counts, curves)
+        _draw(curves, load.image)
+    return _section(load, load.counts(quick), curves)
 
 
-def _section(counts: list[int], curves: dict[str, dict[int, float]]) -> str:
+def _section(
+    load: _Load, counts: list[int], curves: dict[str, dict[int, float]]
+) -> str:
     head = [f"{count:,}" for count in counts]
     rows = []
     for name, curve in curves.items():
         cells = [f"{curve[n]:.1f}" if n in curve else "" for n in counts]
         rows.append(f"| {name} | {' | '.join(cells)} |")
+    text = "In µs per ref."
+    if load.lasts:
+        text += (
+            " The floor reads all objects in one call\nand deserialises them in"
+            " another, on the loop's thread."
+        )
     return "\n".join(
         [
-            "## From one ref to a million",
+            f"## From one ref to {counts[-1]:,}: {load.title}",
             "",
-            "Finished results, in µs per ref. The floor reads all objects in one call",
-            "and deserialises them in another, on the loop's thread.",
+            text,
             "",
-            "![The time per ref against the number of refs](../images/limits.svg)",
+            f"![The time per ref against the number of refs](../images/{load.image})",
             "",
             f"| refs | {' | '.join(head)} |",
             f"| --- |{' ---: |' * len(counts)}",
@@ -131,7 +203,7 @@ def _section(counts: list[int], curves: dict[str, dict[int, float]]) -> str:
     )
 
 
-def _draw(curves: dict[str, dict[int, float]]) -> None:
+def _draw(curves: dict[str, dict[int, float]], image: str) -> None:
     # Readable on a light and on a dark page, without a background of its own.
     grey = "#7f8794"
     colours = {
@@ -145,7 +217,7 @@ def _draw(curves: dict[str, dict[int, float]]) -> None:
     with mpl.rc_context(colours):
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
-        for mark, (name, curve) in zip(_MARKS, curves.items(), strict=True):
+        for mark, (name, curve) in zip(_MARKS, curves.items(), strict=False):
             style = "--" if name == "the floor" else "-"
             axes.loglog(
                 list(curve), list(curve.values()), style, marker=mark, label=name
@@ -159,4 +231,4 @@ def _draw(curves: dict[str, dict[int, float]]) -> None:
             formatted(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.grid(visible=True, color=grey, alpha=0.3)
         axes.legend(frameon=False)
-        figure.savefig(IMAGES / "limits.svg", transparent=True, metadata={"Date": None})
+        figure.savefig(IMAGES / image, transparent=True, metadata={"Date": None})
