@@ -345,6 +345,7 @@ class Slow:
         time.sleep(60)
 Slow()
 """
+    stopped(ready, code)  # as above: it parses IPython's own files
     result, seconds = stopped(ready, code)
     assert (result.ename, seconds < 1) == ("KeyboardInterrupt", True)
 
