@@ -14,6 +14,7 @@ from harness.loops import run, until_read
 from harness.polling import poll
 from ray_jupyter_async import map as ray_map
 from ray_jupyter_async import patched, stream
+from ray_jupyter_async._awaiting.events import add_observer, origin, remove_observer
 
 
 @ray.remote(num_cpus=0)
@@ -110,6 +111,45 @@ def test_the_loop_has_turns_while_many_inputs_are_taken(ray_session):
     assert run(main()) == [i * i for i in range(200)]
     # Slices of 4 ms hold eight inputs; without them all were taken in one turn.
     assert len(set(turns_at)) >= 5
+
+
+@pytest.mark.parametrize("source", ["stream", "async inputs"])
+def test_an_item_is_awaited_by_the_cell_that_asks_for_it(ray_session, source):
+    count, first = 40, 3
+    seen = []
+
+    @ray.remote(num_cpus=0)
+    def slowly():
+        # Slower than the consumer, so that the source is always waited for.
+        for i in range(count):
+            time.sleep(0.01)
+            yield i
+
+    async def inputs():
+        for i in range(count):
+            await asyncio.sleep(0.01)
+            yield i
+
+    async def main():
+        origin.set("cell 1")
+        if source == "stream":
+            values = stream(slowly.remote())
+        else:
+            values = ray_map(square, inputs(), max_in_flight=8)
+        for _ in range(first):
+            await anext(values)
+        origin.set("cell 2")
+        await listed(values)
+
+    add_observer(seen.extend)
+    try:
+        run(main())
+    finally:
+        remove_observer(seen.extend)
+    origins = [event.origin for event in seen if event.kind == "awaited"]
+    assert len(origins) == count
+    # What was asked for before the cell changed, eight at most, is the first one's.
+    assert first <= origins.count("cell 1") <= first + 8
 
 
 def test_an_input_may_close_the_iteration(ray_session):

@@ -110,7 +110,7 @@ class _InFlight:
         self.pending: dict[asyncio.Future[Any], None] = {}
         #: Unordered only.
         self._done: deque[asyncio.Future[Any]] = deque()
-        self._following: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[asyncio.Future[Any]] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.exhausted = False
         #: What the source raised; raised after the results before it.
@@ -133,7 +133,7 @@ class _InFlight:
             if future is not None:
                 self._begun(future)
                 continue
-            self._following = asyncio.ensure_future(self._follow(limit))
+            self._following = asyncio.ensure_future(_next_of(self._source))
             self._following.add_done_callback(self._followed)
 
     def behind(self, limit: int) -> bool:
@@ -173,23 +173,13 @@ class _InFlight:
         self.error = None
         self._wake()
 
-    async def _follow(self, limit: int) -> None:
-        """Wait for the source until the limit is reached; in a task."""
-        until = time.monotonic() + SLICE_SECONDS
-        while not self.exhausted and len(self) < limit:
-            self._begun(await self._source.__anext__())
-            self._wake()
-            if time.monotonic() > until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + SLICE_SECONDS
-
-    def _followed(self, task: asyncio.Task[None]) -> None:
+    def _followed(self, task: asyncio.Task[asyncio.Future[Any]]) -> None:
         if task is not self._following:  # discarded by `close`
             _discard(task)
             return
         self._following = None
         try:
-            task.result()
+            self._begun(task.result())
         except BaseException as error:
             self._ended_with(error)
         self._wake()
@@ -290,6 +280,12 @@ class Flow(Iteration[T]):
             raise error
         finally:
             del error, future  # this frame is in the error's traceback
+
+
+async def _next_of(source: Source) -> asyncio.Future[Any]:
+    # A coroutine, so that a task can be made. One for each item: its awaits belong to
+    # the cell whose step asked for it.
+    return await source.__anext__()
 
 
 def _discard(future: asyncio.Future[Any]) -> None:
