@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 import ray
@@ -11,7 +13,8 @@ import ray
 from harness.loops import run, until_read
 from harness.polling import poll
 from harness.references import local_references
-from ray_jupyter_async import UnknownRefError, gather, get
+from ray_jupyter_async import UnknownRefError, gather, get, patched
+from ray_jupyter_async._awaiting.many.sweep import CHUNK, FEWEST_TO_SWEEP
 
 
 @ray.remote(num_cpus=0)
@@ -304,3 +307,37 @@ class TestGet:
                 await get(ray.put(1), timeout=-1)
 
         run(main())
+
+
+class Value:
+    """What can be weakly referred to."""
+
+
+@pytest.mark.parametrize("count", [2, FEWEST_TO_SWEEP, 2 * CHUNK])
+@pytest.mark.parametrize("gathering", [gather, asyncio.gather], ids=["own", "asyncio"])
+@pytest.mark.parametrize("pending", [False, True])
+def test_values_are_freed_without_the_garbage_collector(
+    ray_session, gate, gathering, count, pending
+):
+    refs = [ray.put(Value()) for _ in range(count)]
+    if pending:
+        refs[0] = gate.hold(Value())
+
+    async def watched():
+        gathered = gathering(*refs)
+        await asyncio.sleep(0)
+        gate.open()
+        values = await gathered
+        return [weakref.ref(value) for value in values]
+
+    async def all_freed():
+        # Nothing but the list has held them; a reader may still be leaving its frame.
+        watches = await watched()
+        await asyncio.to_thread(poll, lambda: not any(one() for one in watches))
+
+    gc.disable()
+    try:
+        with patched():
+            run(all_freed(), timeout=60)
+    finally:
+        gc.enable()

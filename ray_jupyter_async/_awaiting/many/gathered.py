@@ -144,7 +144,10 @@ class Gathering(asyncio.Future[list[Any]]):
         """Count results that are in their places."""
         self._left -= count
         if self._left == 0:
-            self._parts = []
+            # These refer back to this future: the values must not wait for the garbage
+            # collector.
+            self._sweep = None
+            self._parts, self._intakes = [], []
             self.set_result(self._results)
 
     def _fail(self, error: BaseException) -> None:
@@ -176,8 +179,9 @@ class Gathering(asyncio.Future[list[Any]]):
             self._parts[part.index] = part
 
     def _drop_parts(self, *, cancel_task: bool = True) -> None:
-        if self._sweep is not None:
-            self._sweep.drop(cancel_task=self._cancel_task and cancel_task)
+        sweep, self._sweep = self._sweep, None
+        if sweep is not None:
+            sweep.drop(cancel_task=self._cancel_task and cancel_task)
         intakes, self._intakes = self._intakes, []
         for intake in intakes:
             intake.stop(cancel_task=cancel_task)
