@@ -1,9 +1,9 @@
 """Benchmark of what a user waits for first: `%load_ext`, and a display's first frame.
 
-A real kernel, which has imported Ray, in a real JupyterLab. As in `display`, the
-tracker is told of an await, without Ray. The first frame is the second callback that
-the browser gives for an animation frame after the display's first row is in the page:
-by then the frame with that row has been painted.
+A real kernel, which has imported Ray, in a real JupyterLab. As in `display`, the awaits
+are recorded in the tracker directly, without Ray. When the display's first row is in
+the page, two animation frames are requested; the frame with that row has been painted
+when the second one begins.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ new MutationObserver(() => {
 
 def first_display_table() -> str:
     """Measure loading and first frames; return Markdown."""
-    # As it is after an installation; the first notebook, which compiles, counts not.
+    # As it is after an installation; the first notebook, which compiles, is
+    # not counted.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with (
         rays.short_folder() as folder,

@@ -83,7 +83,7 @@ async def pending_table(count: int) -> str:
     await _end(gated, refs)
     return _table(
         f"{count:,} refs, all pending",
-        f"Each step gives the loop a turn after {_AT_ONCE} refs.",
+        f"All but the `gather` gives the loop a turn after each {_AT_ONCE} refs.",
         rows,
     )
 

@@ -81,7 +81,7 @@ def _finished(count: int) -> list[Any]:
 
 
 def _puts(count: int) -> list[Any]:
-    return [ray.put(i) for i in range(count)]
+    return loads.puts(count)()
 
 
 def _in_flight(actor: Any, count: int) -> list[Any]:
@@ -97,7 +97,7 @@ class _Load:
     title, image
         Of its section, and of the picture's file.
     make
-        Return so many refs.
+        Makes the refs, given their number.
     most
         The largest number of refs.
     lasts
