@@ -20,7 +20,6 @@ from .._log import logger
 from .._ray_api.shutdown_gate import ClosedError
 from .events import (
     AwaitEvent,
-    Outcome,
     announce,
     emit,
     observed,
@@ -30,6 +29,7 @@ from .events import (
 from .fetch.pool import readers
 from .fetch.sessions import session_of
 from .future import RefFuture
+from .many.given_up import GivenUp
 from .steering import raisable
 from .task_errors import error_of
 
@@ -47,10 +47,6 @@ T = TypeVar("T")
 SLICE_SECONDS = 0.004
 #: Pending awaits up to which each is served at once; more are served in batches.
 FEW = 16
-#: Awaits that were given up and are tidied away at once, and the pause after them in
-#: seconds: the loop, which may be giving up others, must not wait for the GIL.
-TIDY_STEP = 128
-TIDY_PAUSE_SECONDS = 0.0002
 #: Seconds between two checks that the session is connected.
 SESSION_SECONDS = 0.25
 #: Seconds between two checks of readers that have work, see `Readers.help_out`.
@@ -72,12 +68,7 @@ class Converter:
         self._arrived: deque[tuple[Pending, Any, BaseException | None]] = deque()
         #: Awaits whose objects exist, and since when they were awaited.
         self._existing: deque[tuple[Await, float]] = deque()
-        #: Of awaits that were cancelled: what ends the watch, the key if it is to be
-        #: reported, the origin, and when.
-        self._given_up: deque[
-            tuple[Callable[[], None] | None, bytes | None, object | None, float]
-        ] = deque()
-        self._tidying = False
+        self._given_up = GivenUp()
         self._woken = False
         #: Whether results are being settled; a receiver of one may begin more awaits.
         self._receiving = False
@@ -305,33 +296,7 @@ class Converter:
             readers.call(await_.session.cancel_task, ref)
         if unwatch is None and key is None:
             return
-        self._given_up.append((unwatch, key, await_.origin, time.monotonic()))
-        self._tidy_soon()
-
-    def _tidy_soon(self) -> None:
-        if not self._tidying:
-            self._tidying = True
-            readers.call(self._tidy)
-
-    def _tidy(self) -> None:
-        """End the watches of awaits that were given up, and report these; a reader."""
-        events = []
-        for _ in range(TIDY_STEP):
-            try:
-                unwatch, key, origin, at = self._given_up.popleft()
-            except IndexError:
-                break
-            if unwatch is not None:
-                unwatch()
-            if key is not None:
-                events.append(AwaitEvent("settled", key, origin, at, Outcome.CANCELLED))
-        emit(events)
-        if self._given_up:
-            time.sleep(TIDY_PAUSE_SECONDS)
-        self._tidying = False
-        # Looked at again: what was added before that line has begun no other step.
-        if self._given_up:
-            self._tidy_soon()
+        self._given_up.add(unwatch, key, await_.origin)
 
     def _look_again(self, seconds: float) -> None:
         if self._timer is not None:

@@ -10,13 +10,14 @@ import ray
 from harness.loops import run, until_read
 from harness.polling import poll
 from ray_jupyter_async import as_future
-from ray_jupyter_async._awaiting.converter import TIDY_STEP
 from ray_jupyter_async._awaiting.events import (
     Outcome,
     add_observer,
     origin,
     remove_observer,
 )
+from ray_jupyter_async._awaiting.many.given_up import TIDY_STEP
+from ray_jupyter_async._ray_api.shutdown_gate import ClosedError
 
 
 @pytest.fixture
@@ -82,6 +83,31 @@ def test_many_awaits_given_up_are_each_reported_once(ray_session, events, gate):
 
     run(main())
     assert len(cancelled()) == count
+
+
+def test_a_watch_that_cannot_be_ended_holds_up_no_other(ray_session, events, gate):
+    def closed():
+        raise ClosedError
+
+    def cancelled():
+        return [event for event in events if event.outcome is Outcome.CANCELLED]
+
+    def reported(number):
+        poll(lambda: len(cancelled()) == number)
+
+    refs = [gate.hold() for _ in range(3)]
+
+    async def main():
+        futures = [as_future(ref) for ref in refs]
+        await until_read()
+        real, futures[0].unwatch = futures[0].unwatch, closed
+        for number, future in enumerate(futures, 1):
+            future.cancel()
+            await asyncio.to_thread(reported, number)
+        if real is not None:
+            real()
+
+    run(main(), timeout=60)
 
 
 def test_failing_observer_affects_no_await(ray_session, caplog):
