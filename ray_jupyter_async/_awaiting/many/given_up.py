@@ -36,12 +36,12 @@ class GivenUp:
     ) -> None:
         """Have a reader end a watch, and report the await if it has a key."""
         self._waiting.append((unwatch, key, origin, time.monotonic()))
-        self._tidy_soon()
+        if not self._tidying:
+            self._tidy_soon()
 
     def _tidy_soon(self) -> None:
-        if not self._tidying:
-            self._tidying = True
-            readers.call(self._tidy)
+        self._tidying = True
+        readers.call(self._tidy)
 
     def _tidy(self) -> None:
         events: list[AwaitEvent] = []
@@ -64,5 +64,5 @@ class GivenUp:
                 time.sleep(TIDY_PAUSE_SECONDS)
             self._tidying = False
             # Looked at again: what was added before that line has begun no other step.
-            if self._waiting:
+            if self._waiting and not self._tidying:
                 self._tidy_soon()
